@@ -1,0 +1,169 @@
+"""Batches for `model.fit`, each a pure function of the seed and its number.
+
+Nothing here remembers where it is: batch `i` can be made at any time, in any order, by any process. That
+is what lets a run continue exactly where it was cut, and several workers share one set of data.
+"""
+
+import keras
+import numpy as np
+
+IGNORED_LABEL = -100  # a label that no loss or metric counts; the value Hugging Face and PyTorch use
+
+
+class Batches(keras.utils.PyDataset):
+    """A dataset whose batch `i` depends on `(seed, i)` alone.
+
+    Shuffled, for training, it never ends: each pass through the data has an order of its own, and Keras
+    counts on from pass to pass. Give `fit` the length of a pass:
+
+        model.fit(batches, steps_per_epoch=batches.steps_per_epoch, epochs=3)
+
+    Unshuffled, for evaluation, it is one pass, in the order of the rows.
+
+    Args:
+        num_rows: rows in the data.
+        batch_size: rows a batch.
+        seed: of the order.
+        shuffle: as above.
+        drop_remainder: leave out the last rows of a pass when they do not fill a batch, so that all
+            batches have one shape.
+        first_batch: the batch to begin with, to go on with a run that was cut.
+    """
+
+    def __init__(self, num_rows, batch_size, seed=0, shuffle=True, drop_remainder=False, first_batch=0):
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
+        if num_rows < (batch_size if drop_remainder else 1):
+            raise ValueError(f"{num_rows} rows do not fill one batch of {batch_size}.")
+        self.num_rows = num_rows
+        self.batch_size = batch_size
+        self.seed = seed
+        self.shuffle = shuffle
+        self.drop_remainder = drop_remainder
+        self.first_batch = first_batch
+
+    @property
+    def steps_per_epoch(self):
+        """Batches in one pass through the data."""
+        whole, rest = divmod(self.num_rows, self.batch_size)
+        return whole + (rest > 0 and not self.drop_remainder)
+
+    @property
+    def num_batches(self):
+        """For Keras: `None` for ever, when shuffled, else the batches of one pass."""
+        return None if self.shuffle else self.steps_per_epoch
+
+    def __getitem__(self, i):
+        return self.batch(self.first_batch + i)
+
+    def batch(self, i):
+        """Batch `i`, counted from the start of the run: arrays of inputs and labels."""
+        epoch, i = divmod(i, self.steps_per_epoch)
+        rows = self._order(epoch)[i * self.batch_size : (i + 1) * self.batch_size]
+        return self.rows(rows, epoch)
+
+    def _order(self, epoch):
+        if not self.shuffle:
+            return np.arange(self.num_rows)
+        return np.random.default_rng((self.seed, epoch)).permutation(self.num_rows)
+
+
+class TokenWindows(Batches):
+    """Running text cut into windows of equal length, for language models: labels are the next tokens.
+
+    No token is padding and none is left out but for the last few: when shuffled, each epoch cuts the text
+    at another offset, so that a token is seen at all places of a window.
+
+    Args:
+        token_ids: int `[n]`, the text.
+        length: tokens a window.
+        batch_size, seed, shuffle, first_batch: see `Batches`.
+        vocabulary_size: when given, ids beyond it are refused.
+
+    Each batch is a pair of int32 arrays `[batch_size, length]`: token ids and labels. Unshuffled, for
+    evaluation, the last window is filled up with `IGNORED_LABEL`, so that every token but the very first is
+    predicted exactly once.
+    """
+
+    def __init__(
+        self, token_ids, length, batch_size, seed=0, shuffle=True, vocabulary_size=None, first_batch=0
+    ):
+        token_ids = np.asarray(token_ids, dtype="int32")
+        check_ids(token_ids, vocabulary_size)
+        windows = (len(token_ids) - 1) // length if shuffle else -(-(len(token_ids) - 1) // length)
+        if windows < 1:
+            raise ValueError(f"A text of {len(token_ids)} tokens is too short for windows of {length}.")
+        self.token_ids = token_ids
+        self.length = length
+        super().__init__(windows, batch_size, seed, shuffle, shuffle and windows >= batch_size, first_batch)
+
+    def rows(self, numbers, epoch):
+        """Windows `numbers` of this epoch's cut."""
+        spare = len(self.token_ids) - 1 - self.num_rows * self.length
+        offset = int(np.random.default_rng((self.seed, epoch, 1)).integers(spare + 1)) if self.shuffle else 0
+        starts = offset + np.asarray(numbers)[:, None] * self.length
+        places = starts + np.arange(self.length + 1)  # [batch, length + 1]
+        text = self.token_ids[np.minimum(places, len(self.token_ids) - 1)]
+        labels = np.where(places[:, 1:] < len(self.token_ids), text[:, 1:], IGNORED_LABEL)
+        return text[:, :-1], labels.astype("int32")
+
+
+class PaddedBatches(Batches):
+    """Sequences of unequal length with one label each, or one label a token.
+
+    Args:
+        sequences: list of lists of token ids.
+        labels: an int a sequence, or for tagging a list of ints a token.
+        length: tokens a row; longer sequences are cut, shorter ones padded on the right with `pad_id`.
+            One length for all batches keeps the compiled step the same.
+        batch_size, seed, shuffle, first_batch: see `Batches`.
+        pad_id: fills the rows; padded labels are `IGNORED_LABEL`.
+        vocabulary_size: when given, ids beyond it are refused.
+
+    Each batch is a pair: int32 token ids `[batch, length]` and int32 labels `[batch]` or `[batch, length]`.
+    """
+
+    def __init__(
+        self,
+        sequences,
+        labels,
+        length,
+        batch_size,
+        seed=0,
+        shuffle=True,
+        pad_id=0,
+        vocabulary_size=None,
+        first_batch=0,
+    ):
+        if len(sequences) != len(labels):
+            raise ValueError(f"There are {len(sequences)} sequences but {len(labels)} labels.")
+        super().__init__(len(sequences), batch_size, seed, shuffle, first_batch=first_batch)
+        self.inputs = pad_rows(sequences, length, pad_id)
+        check_ids(self.inputs, vocabulary_size)
+        per_token = len(labels) > 0 and np.ndim(labels[0]) == 1
+        self.labels = pad_rows(labels, length, IGNORED_LABEL) if per_token else np.asarray(labels, "int32")
+
+    def rows(self, numbers, epoch):
+        """Rows `numbers`, the same in every epoch."""
+        return self.inputs[numbers], self.labels[numbers]
+
+
+def pad_rows(rows, length, value):
+    """Lists of ints cut or filled with `value` to one int32 array `[len(rows), length]`."""
+    padded = np.full((len(rows), length), value, dtype="int32")
+    for row, target in zip(rows, padded):
+        target[: len(row)] = row[:length]
+    return padded
+
+
+def check_ids(token_ids, vocabulary_size):
+    """Refuses ids outside `[0, vocabulary_size)`: a lookup on an accelerator would not notice them."""
+    if vocabulary_size is None or token_ids.size == 0:
+        return
+    low, high = int(token_ids.min()), int(token_ids.max())
+    if low < 0 or high >= vocabulary_size:
+        raise ValueError(
+            f"Token id {high if high >= vocabulary_size else low} is outside the vocabulary of {vocabulary_size}. "
+            "Was the text encoded with the tokenizer of this model?"
+        )

@@ -1,0 +1,257 @@
+"""Writing with a causal language model: one compiled step, used for the prompt and for every token."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_llm.datasets.batches import check_ids
+from keras_llm.generation.sampling import Sampler
+
+PROMPT_CHUNK = 64  # prompts are read in pieces of this many tokens, so that their length compiles nothing new
+CACHE_LENGTHS = (64, 256, 1024)  # caches come in few lengths, for the same reason; beyond, in steps of 1,024
+
+
+class TextGenerator:
+    """Writes on from prompts, with a cache, compiled once and used for prompts of any length.
+
+    Prompts are padded on the left to a multiple of `PROMPT_CHUNK` and read in pieces of that size; then
+    one loop, compiled as a whole, writes. Only the length of the cache, of which there are few, and the
+    number of prompts compile anew.
+
+    Args:
+        model: a causal language model such as `GPT2Model`: `call(token_ids, padding_mask, cache,
+            position, last_only)`, `initial_cache(batch_size, length)`, `context_length`,
+            `vocabulary_size`.
+        tokenizer: a `keras_llm.tokenizers.Tokenizer`; not needed to write ids.
+
+    Example:
+        writer = TextGenerator(model, tokenizer)
+        writer.generate("Once upon a time", max_new_tokens=50, sampler=Sampler(top_p=0.9), seed=1)
+    """
+
+    def __init__(self, model, tokenizer=None):
+        if tokenizer is not None and tokenizer.vocabulary_size > model.vocabulary_size:
+            raise ValueError(
+                f"The tokenizer has {tokenizer.vocabulary_size} tokens, the model only {model.vocabulary_size}: "
+                "they do not belong together."
+            )
+        self.model = model
+        self.tokenizer = tokenizer
+        self._compiled = {}
+        self.compilations = 0  # how often a step was traced and compiled
+
+    # Text
+
+    def generate(self, prompts, max_new_tokens=100, sampler=None, seed=0, stop=None, overflow="error"):
+        """Writes on from one prompt or several.
+
+        Args:
+            prompts: a string or a list of strings.
+            max_new_tokens: how many tokens to write at most.
+            sampler: a `Sampler`; by default `Sampler()`, plain sampling.
+            seed: of the draws. A prompt's text depends on the seed and on its place in the list alone.
+            stop: token ids after which a text ends (the id itself is left out); by default the
+                tokenizer's end of text.
+            overflow: what to do when prompt and new tokens are more than the model's context: `"error"`,
+                or `"slide"`: forget the oldest tokens and go on.
+
+        Returns:
+            The new text, or a list of them, without the prompts.
+        """
+        single = isinstance(prompts, str)
+        ids = [self._encode(prompt) for prompt in ([prompts] if single else prompts)]
+        written = self.generate_ids(ids, max_new_tokens, sampler, seed, self._stop_ids(stop), overflow)
+        texts = [self.tokenizer.decode(row) for row in written]
+        return texts[0] if single else texts
+
+    def stream(self, prompt, max_new_tokens=100, sampler=None, seed=0, stop=None, overflow="error"):
+        """Like `generate` for one prompt, but yields each piece of text as soon as it is written."""
+        ids, shown = [], ""
+        rows = self.stream_ids(
+            [self._encode(prompt)], max_new_tokens, sampler, seed, self._stop_ids(stop), overflow
+        )
+        for (token,) in rows:
+            ids.append(token)
+            text = self.tokenizer.decode(ids)
+            if not text.endswith("\N{REPLACEMENT CHARACTER}"):  # a character's bytes are not all there yet
+                yield text[len(shown) :]
+                shown = text
+        rest = self.tokenizer.decode(ids)[len(shown) :]
+        if rest:
+            yield rest
+
+    # Token ids
+
+    def generate_ids(self, prompts, max_new_tokens=100, sampler=None, seed=0, stop=(), overflow="error"):
+        """Writes on from lists of token ids of any lengths: a list of lists of the new ids."""
+        written = [[] for _ in prompts]
+        for tokens in self._write(prompts, max_new_tokens, sampler, seed, stop, overflow, at_a_time=None):
+            for row, token in zip(written, tokens):
+                row.extend(token)
+        return written
+
+    def stream_ids(self, prompts, max_new_tokens=100, sampler=None, seed=0, stop=(), overflow="error"):
+        """Yields, token by token, a list with each row's new id; ends when all rows have ended.
+
+        A row that has ended is `None` from then on.
+        """
+        for tokens in self._write(prompts, max_new_tokens, sampler, seed, stop, overflow, at_a_time=1):
+            if any(tokens):
+                yield [row[0] if row else None for row in tokens]
+
+    def _write(self, prompts, max_new_tokens, sampler, seed, stop, overflow, at_a_time):
+        """Yields lists of new ids a row, `at_a_time` tokens each, or a context-full when that is `None`."""
+        prompts = self._check(prompts, max_new_tokens, overflow)
+        sampler = sampler or Sampler()
+        draws = [np.random.default_rng((seed, i)).random(max_new_tokens, "float32") for i in range(len(prompts))]
+        draws = np.stack(draws)  # [batch, max_new_tokens]
+        finished = np.zeros(len(prompts), bool)
+        done = 0
+        while done < max_new_tokens and not finished.all():
+            # With overflow="slide", a full context goes on from its newer half.
+            longest = max(map(len, prompts))
+            room = self.model.context_length - longest
+            count = min(max_new_tokens - done, room) if room > 0 else 0
+            if count == 0:
+                keep = max(self.model.context_length // 2, 1)
+                prompts = [prompt[-keep:] for prompt in prompts]
+                continue
+            state = self._read(prompts, count, sampler)
+            for start in range(done, done + count, at_a_time or count):
+                end = min(start + (at_a_time or count), done + count)
+                tokens, finished, state = self._continue(
+                    state, draws[:, start:end], finished, sampler, tuple(stop)
+                )
+                rows = [row[row >= 0].tolist() for row in tokens]
+                prompts = [prompt + row for prompt, row in zip(prompts, rows)]
+                yield rows
+                if finished.all():
+                    return
+            done += count
+
+    def _check(self, prompts, max_new_tokens, overflow):
+        """The prompts as lists of ints, or an error that says what is wrong with them."""
+        if overflow not in ("error", "slide"):
+            raise ValueError(f"overflow={overflow!r} is not known; choose 'error' or 'slide'.")
+        if max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens must be at least 1, not {max_new_tokens}.")
+        prompts = [[int(token) for token in prompt] for prompt in prompts]
+        if not prompts or not all(prompts):
+            raise ValueError("A prompt must have at least one token.")
+        for prompt in prompts:
+            check_ids(np.asarray(prompt), self.model.vocabulary_size)
+        longest, context = max(map(len, prompts)), self.model.context_length
+        if overflow == "error" and longest + max_new_tokens > context:
+            raise ValueError(
+                f"A prompt of {longest} tokens and {max_new_tokens} new ones are more than the model's context of "
+                f"{context}. Shorten them, or pass overflow='slide' to forget the oldest tokens."
+            )
+        return prompts
+
+    # The compiled steps
+
+    def _read(self, prompts, new_tokens, sampler):
+        """Reads the prompts into a fresh cache; returns what `_continue` goes on from."""
+        longest = max(map(len, prompts))
+        chunk = min(PROMPT_CHUNK, self.model.context_length)
+        width = -(-longest // chunk) * chunk
+        length = _cache_length(width + new_tokens)
+        token_ids = np.zeros((len(prompts), width), "int32")
+        padding_mask = np.ones((len(prompts), length), bool)
+        seen = np.zeros((len(prompts), self.model.vocabulary_size), bool)
+        for i, prompt in enumerate(prompts):
+            token_ids[i, width - len(prompt) :] = prompt
+            padding_mask[i, : width - len(prompt)] = False
+            seen[i, prompt] = True
+        cache = self.model.initial_cache(len(prompts), length)
+        read = self._compile(("read",), self._read_step)
+        for position in range(0, width, chunk):
+            tokens = ops.convert_to_tensor(token_ids[:, position : position + chunk])
+            logits, cache = read(tokens, padding_mask, cache, np.int32(position))
+        if sampler.repetition_penalty == 1.0:
+            seen = seen[:, :0]  # not needed: nothing to carry along
+        return logits, cache, padding_mask, np.int32(width), seen
+
+    def _read_step(self, model, token_ids, padding_mask, cache, position):
+        logits, cache = model(
+            token_ids, padding_mask=padding_mask, cache=cache, position=position, last_only=True, training=False
+        )
+        return logits[:, 0], cache  # [batch, vocabulary_size]
+
+    def _continue(self, state, draws, finished, sampler, stop):
+        """Writes as many tokens as there are columns of `draws`; -1 marks what a finished row leaves empty."""
+        count = draws.shape[1]
+        padded = np.zeros((len(draws), 1 if count == 1 else self.model.context_length), "float32")
+        padded[:, :count] = draws
+        write = self._compile(("write", sampler, stop), lambda *args: _write_loop(sampler, stop, *args))
+        tokens, finished, state = write(state, padded, np.int32(count), finished)
+        return np.array(tokens)[:, :count], np.array(finished), state
+
+    def _compile(self, key, function):
+        """The function compiled by the backend, with the model's weights as they are at each call."""
+        if key not in self._compiled:
+
+            def traced(*args):
+                self.compilations += 1  # Python runs only while tracing
+                return function(*args)
+
+            self._compiled[key] = _compiled(self.model, traced)
+        return self._compiled[key]
+
+
+def _write_loop(sampler, stop, model, state, draws, count, finished):
+    """Chooses a token, feeds it back, and so on, `count` times or until all rows are finished."""
+    logits, cache, padding_mask, position, seen = state
+    empty = ops.full(ops.shape(draws), -1, dtype="int32")  # [batch, slots]
+
+    def unfinished(i, tokens, logits, cache, position, seen, finished):
+        return ops.logical_and(i < count, ops.logical_not(ops.all(finished)))
+
+    def step(i, tokens, logits, cache, position, seen, finished):
+        uniform = ops.take(draws, i, axis=1)  # [batch]
+        token = sampler.choose(logits, uniform, seen if seen.shape[1] else None)  # [batch]
+        for stop_id in stop:
+            finished = ops.logical_or(finished, ops.equal(token, stop_id))
+        tokens = ops.slice_update(tokens, (0, i), ops.where(finished, -1, token)[:, None])
+        if seen.shape[1]:
+            seen = ops.logical_or(seen, ops.cast(ops.one_hot(token, seen.shape[1]), "bool"))
+        logits, cache = model(
+            token[:, None], padding_mask=padding_mask, cache=cache, position=position, last_only=True, training=False
+        )
+        return i + 1, tokens, logits[:, 0], cache, position + 1, seen, finished
+
+    start = (ops.convert_to_tensor(0, "int32"), empty, logits, cache, position, seen, finished)
+    _, tokens, logits, cache, position, seen, finished = ops.while_loop(unfinished, step, start)
+    return tokens, finished, (logits, cache, padding_mask, position, seen)
+
+
+def _compiled(model, function):
+    """Compiles `function(model, *args)` with XLA, on either backend."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(lambda *args: function(model, *args), jit_compile=True, autograph=False)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        @jax.jit
+        def stateless(trainable, non_trainable, args):
+            values = zip(model.trainable_variables + model.non_trainable_variables, trainable + non_trainable)
+            with keras.StatelessScope(state_mapping=list(values)):
+                return function(model, *args)
+
+        def run(*args):
+            trainable = [variable.value for variable in model.trainable_variables]
+            non_trainable = [variable.value for variable in model.non_trainable_variables]
+            return stateless(trainable, non_trainable, args)
+
+        return run
+    raise ValueError(f"Generation needs the TensorFlow or the JAX backend, not {keras.backend.backend()}.")
+
+
+def _cache_length(tokens):
+    """The smallest of the few cache lengths that holds `tokens`."""
+    for length in CACHE_LENGTHS:
+        if tokens <= length:
+            return length
+    return -(-tokens // CACHE_LENGTHS[-1]) * CACHE_LENGTHS[-1]

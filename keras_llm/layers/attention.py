@@ -1,0 +1,161 @@
+"""Multi-head attention: self and cross, causal, padded, cached."""
+
+import keras
+from keras import ops
+
+from keras_llm.layers.positions import RotaryEmbedding, token_positions
+
+
+@keras.saving.register_keras_serializable(package="keras_llm")
+class MultiHeadAttention(keras.layers.Layer):
+    """Multi-head attention of Vaswani et al. 2017, section 3.2.2: `softmax(Q K^T / sqrt(d)) V` in each head.
+
+    Args:
+        hidden_dim: width of the inputs and of the output.
+        num_heads: heads; each is `hidden_dim / num_heads` wide.
+        causal: a token sees itself and what stands before it, nothing after.
+        dropout: rate at which attention weights are dropped in training.
+        use_bias: biases in the four projections.
+        rotary: turn queries and keys by their positions (`RotaryEmbedding`); self-attention only.
+        kernel_initializer: of the query, key and value projections.
+        output_initializer: of the output projection; by default as `kernel_initializer`.
+    """
+
+    def __init__(
+        self,
+        hidden_dim,
+        num_heads,
+        causal=False,
+        dropout=0.0,
+        use_bias=True,
+        rotary=False,
+        kernel_initializer="glorot_uniform",
+        output_initializer=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if hidden_dim % num_heads:
+            raise ValueError(f"hidden_dim={hidden_dim} cannot be shared evenly by num_heads={num_heads}.")
+        self.hidden_dim = hidden_dim
+        self.num_heads = num_heads
+        self.head_dim = hidden_dim // num_heads
+        self.causal = causal
+        self.dropout_rate = dropout
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.output_initializer = keras.initializers.get(output_initializer or kernel_initializer)
+
+        self.query_projection = self._projection("query", self.kernel_initializer)
+        self.key_projection = self._projection("key", self.kernel_initializer)
+        self.value_projection = self._projection("value", self.kernel_initializer)
+        self.output_projection = self._projection("output", self.output_initializer)
+        self.rotary = RotaryEmbedding(self.head_dim, dtype=self.dtype_policy) if rotary else None
+        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+        self.built = True  # all variables exist from here on
+
+    def _projection(self, name, initializer):
+        initializer = initializer.clone() if hasattr(initializer, "clone") else initializer
+        dense = keras.layers.Dense(
+            self.hidden_dim,
+            use_bias=self.use_bias,
+            kernel_initializer=initializer,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+        dense.build((None, None, self.hidden_dim))
+        return dense
+
+    def call(
+        self,
+        x,
+        source=None,
+        padding_mask=None,
+        cache=None,
+        position=0,
+        return_attention=False,
+        training=None,
+    ):
+        """Attends from each token of `x` to `x` itself, or to `source`.
+
+        Args:
+            x: `[batch, T, hidden_dim]`.
+            source: for cross-attention, `[batch, S, hidden_dim]`, or the pair that `project_source` made
+                of it once for many decoding steps.
+            padding_mask: bool `[batch, K]`, True at the real tokens among the `K` attended places:
+                `K = T`, `S`, or the length of the cache.
+            cache: for decoding step by step, a pair (keys, values) of `[batch, num_heads, K, head_dim]`
+                whose first `position` places are filled. The keys and values of `x` are written behind.
+            position: int or scalar tensor, see `cache`.
+            return_attention: also return the attention weights `[batch, num_heads, T, K]`.
+            training: whether dropout is on.
+
+        Returns:
+            The output `[batch, T, hidden_dim]`; with a cache or `return_attention` a tuple (output, cache,
+            attention weights) without what was not asked for.
+        """
+        query = self._split_heads(self.query_projection(x))  # [batch, num_heads, T, head_dim]
+        if source is None:
+            key, value = self.project_source(x)  # [batch, num_heads, T, head_dim] each
+            if self.rotary:
+                positions = token_positions(ops.shape(x)[1], position, padding_mask)  # [T] or [batch, T]
+                query, key = self.rotary(query, positions), self.rotary(key, positions)
+        else:
+            key, value = source if isinstance(source, (tuple, list)) else self.project_source(source)
+        if cache is not None:
+            key = ops.slice_update(cache[0], (0, 0, position, 0), key)  # [batch, num_heads, K, head_dim]
+            value = ops.slice_update(cache[1], (0, 0, position, 0), value)
+            cache = (key, value)
+
+        query = query * ops.cast(self.head_dim**-0.5, query.dtype)
+        scores = ops.einsum("bnth,bnkh->bntk", query, key)  # [batch, num_heads, T, K]
+        mask = self._visible(ops.shape(x)[1], ops.shape(key)[2], position, padding_mask)
+        # The softmax is a sum of many exponentials: always in float32, also in mixed precision.
+        scores = ops.cast(scores, "float32")
+        if mask is not None:
+            scores = ops.where(mask, scores, -1e9)
+        attention = ops.cast(ops.softmax(scores), self.compute_dtype)  # [batch, num_heads, T, K]
+        context = ops.einsum("bntk,bnkh->btnh", self.dropout(attention, training=training), value)
+        context = ops.reshape(context, ops.shape(x))  # [batch, T, hidden_dim]
+        output = self.output_projection(context)
+
+        extras = [cache] * (cache is not None) + [attention] * return_attention
+        return (output, *extras) if extras else output
+
+    def project_source(self, source):
+        """Keys and values, `[batch, num_heads, S, head_dim]` each, of `source` `[batch, S, hidden_dim]`."""
+        return self._split_heads(self.key_projection(source)), self._split_heads(self.value_projection(source))
+
+    def initial_cache(self, batch_size, length):
+        """An empty pair (keys, values), zeros of `[batch, num_heads, length, head_dim]`."""
+        shape = (batch_size, self.num_heads, length, self.head_dim)
+        return ops.zeros(shape, self.compute_dtype), ops.zeros(shape, self.compute_dtype)
+
+    def _split_heads(self, x):
+        batch, length = ops.shape(x)[:2]
+        heads = ops.reshape(x, (batch, length, self.num_heads, self.head_dim))
+        return ops.transpose(heads, (0, 2, 1, 3))  # [batch, num_heads, length, head_dim]
+
+    def _visible(self, query_length, key_length, position, padding_mask):
+        """Which keys each query may see: bool, broadcastable to `[batch, num_heads, T, K]`, or None for all."""
+        mask = None
+        if self.causal:
+            queries = position + ops.arange(query_length, dtype="int32")[:, None]  # [T, 1]
+            mask = ops.arange(key_length, dtype="int32")[None, :] <= queries  # [T, K]
+        if padding_mask is not None:
+            keys = ops.cast(padding_mask, "bool")[:, None, None, :]  # [batch, 1, 1, K]
+            mask = keys if mask is None else ops.logical_and(mask, keys)  # [batch, 1, T or 1, K]
+        return mask
+
+    def get_config(self):
+        """The constructor's arguments."""
+        own = {
+            "hidden_dim": self.hidden_dim,
+            "num_heads": self.num_heads,
+            "causal": self.causal,
+            "dropout": self.dropout_rate,
+            "use_bias": self.use_bias,
+            "rotary": self.rotary is not None,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "output_initializer": keras.initializers.serialize(self.output_initializer),
+        }
+        return {**super().get_config(), **own}

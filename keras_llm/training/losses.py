@@ -1,0 +1,100 @@
+"""The loss and the metrics of token prediction: means over real tokens, never over padding."""
+
+import keras
+from keras import ops
+
+from keras_llm.datasets.batches import IGNORED_LABEL
+
+
+def token_losses(labels, logits):
+    """Cross-entropy of each token, in nats, and which tokens count.
+
+    Args:
+        labels: int `[batch, T]`, the right token ids, `IGNORED_LABEL` (-100) where nothing is asked.
+        logits: `[batch, T, vocabulary_size]`; computed on in float32.
+
+    Returns:
+        Two float32 tensors `[batch, T]`: the losses, 0 where not counted, and the weights, 1 or 0.
+    """
+    counted = ops.not_equal(labels, IGNORED_LABEL)  # [batch, T]
+    labels = ops.where(counted, labels, 0)
+    losses = keras.losses.sparse_categorical_crossentropy(labels, ops.cast(logits, "float32"), from_logits=True)
+    weights = ops.cast(counted, "float32")
+    return losses * weights, weights
+
+
+@keras.saving.register_keras_serializable(package="keras_llm")
+class TokenCrossEntropy(keras.losses.Loss):
+    """Mean cross-entropy over the tokens whose label is not -100, in nats a token.
+
+    8 real tokens give the same loss whether they are padded to 8, 16 or 64.
+    """
+
+    def __init__(self, name="token_cross_entropy", **kwargs):
+        kwargs.pop("reduction", None)  # the mean below is the only one
+        super().__init__(name=name, reduction="sum", **kwargs)
+
+    def call(self, y_true, y_pred):
+        """Labels int `[batch, T]` and logits `[batch, T, vocabulary_size]` -> a scalar."""
+        losses, weights = token_losses(ops.cast(y_true, "int32"), y_pred)
+        return ops.sum(losses) / ops.maximum(ops.sum(weights), 1.0)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {"name": self.name}
+
+
+class _TokenMean(keras.metrics.Metric):
+    """A mean over all real tokens seen, whatever the sizes of the batches they came in."""
+
+    def __init__(self, name, **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.total = self.add_variable(shape=(), initializer="zeros", name="total")
+        self.count = self.add_variable(shape=(), initializer="zeros", name="count")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Adds a batch: labels int `[batch, T]` and logits `[batch, T, vocabulary_size]`."""
+        values, weights = self.values(ops.cast(y_true, "int32"), y_pred)
+        self.total.assign_add(ops.sum(values))
+        self.count.assign_add(ops.sum(weights))
+
+    def result(self):
+        """The mean so far."""
+        return self.total / ops.maximum(self.count, 1.0)
+
+
+@keras.saving.register_keras_serializable(package="keras_llm")
+class TokenLoss(_TokenMean):
+    """Cross-entropy in nats a token, over all batches by their numbers of tokens."""
+
+    def __init__(self, name="token_loss", **kwargs):
+        super().__init__(name, **kwargs)
+
+    def values(self, labels, logits):
+        """Losses and weights of the tokens."""
+        return token_losses(labels, logits)
+
+
+@keras.saving.register_keras_serializable(package="keras_llm")
+class Perplexity(TokenLoss):
+    """`exp` of the mean cross-entropy a token; every token weighs the same, whatever batch it was in."""
+
+    def __init__(self, name="perplexity", **kwargs):
+        super().__init__(name, **kwargs)
+
+    def result(self):
+        """The perplexity so far."""
+        return ops.exp(super().result())
+
+
+@keras.saving.register_keras_serializable(package="keras_llm")
+class TokenAccuracy(_TokenMean):
+    """The share of real tokens whose highest score is the right one."""
+
+    def __init__(self, name="token_accuracy", **kwargs):
+        super().__init__(name, **kwargs)
+
+    def values(self, labels, logits):
+        """Hits and weights of the tokens."""
+        weights = ops.cast(ops.not_equal(labels, IGNORED_LABEL), "float32")
+        return ops.cast(ops.equal(ops.argmax(logits, axis=-1), labels), "float32") * weights, weights
