@@ -55,7 +55,9 @@ def names():
     origin = "docstrings of the installed Python packages"
     described.append(_description(EMBEDDED, "text", "English", None, origin))
     for name, (task, language, _) in COLUMNS.items():
-        described.append(_description(name, task, language, None, "TensorFlow Datasets, downloaded on first use"))
+        described.append(
+            _description(name, task, language, None, "TensorFlow Datasets, downloaded on first use")
+        )
     return described
 
 

@@ -1,17 +1,9 @@
 """The standard columns of each task, and how the columns of a file or a data set become them.
 
-| task | columns |
-| --- | --- |
-| text | `text` |
-| classification | `text`, `label` (a string), for pairs of texts also `text_pair` |
-| tagging | `tokens`, `tags` (lists of strings of one length) |
-| question answering | `id`, `context`, `question`, `answers` (a list of `{"text", "start"}`) |
-| translation | `source`, `target` |
-| summaries | `document`, `summary`, where there are several also `references` (a list of strings) |
-| dialogue | `messages` (a list of `{"role", "content"}`) |
+`load` describes them for its readers; here is where they are enforced.
 """
 
-# Task: the columns every row has, and those it may have. A file is taken for the first task it has the columns of.
+# Task: the columns every row has, and those it may have. The first task whose columns are there is taken.
 TASKS = {
     "question answering": (("context", "question"), ("id", "answers", "answer", "answer_start")),
     "dialogue": (("messages",), ()),
@@ -43,20 +35,29 @@ def choose_columns(names, columns, where):
     columns = dict(columns or {})
     unknown = sorted(set(columns) - STANDARD)
     if unknown:
-        raise ValueError(f"columns: {', '.join(unknown)} is unknown; allowed are {', '.join(sorted(STANDARD))}.")
+        raise ValueError(
+            f"columns: {', '.join(unknown)} is unknown; allowed are {', '.join(sorted(STANDARD))}."
+        )
     for standard, name in columns.items():
         if isinstance(name, int) and -len(names) <= name < len(names):
             columns[standard] = names[name]
         elif name not in names:
-            raise ValueError(f"{where}: there is no column {name!r} (for {standard}); the columns are {names}.")
+            raise ValueError(
+                f"{where}: there is no column {name!r} (for {standard}); the columns are {_shown(names)}."
+            )
     found = {standard_name(name): name for name in names if name not in columns.values()} | columns
     for required, optional in TASKS.values():
         if set(required) <= set(found) and set(columns) <= {*required, *optional}:
             return {column: found[column] for column in (*required, *optional) if column in found}
     raise ValueError(
-        f"{where}: the columns {names} are not those of a task. Say which is which, "
+        f"{where}: the columns {_shown(names)} are not those of a task. Say which is which, "
         'for example columns={"text": "review", "label": 1}.'
     )
+
+
+def _shown(names):
+    text = ", ".join(map(str, names))
+    return text if len(text) <= 100 else text[:100] + "..."  # where the header is missing, this is a row of text
 
 
 def standard_name(name):
@@ -74,7 +75,7 @@ def standard_row(values, where, number):
         number: of the row; the `id` of a question that has none.
 
     Returns:
-        A new `dict`; see the top of this file.
+        A new `dict`, as `load` describes it.
 
     Raises:
         ValueError: a value is missing or of the wrong kind.
@@ -114,7 +115,9 @@ def _answers(values, where):
     try:
         if isinstance(answers, dict):  # TFDS and Hugging Face: a dict of lists
             return list(zip(answers["text"], answers["answer_start"]))
-        return [(answer["text"], answer["start" if "start" in answer else "answer_start"]) for answer in answers]
+        return [
+            (answer["text"], answer["start" if "start" in answer else "answer_start"]) for answer in answers
+        ]
     except (KeyError, TypeError) as error:
         raise ValueError(f'{where}: an answer must be {{"text": ..., "answer_start": ...}}.') from error
 

@@ -23,6 +23,7 @@ import re
 import sysconfig
 import warnings
 
+from keras_llm.datasets.splits import SPLITS, check_split, split_by_hash
 from keras_llm.files import atomic_path
 
 EXTRACTION_VERSION = 1  # raise it when the cleaning changes: older caches are then not used any more
@@ -49,8 +50,6 @@ PACKAGES = {
     "typer": "typer",
     "PIL": "pillow",
 }
-
-SPLITS = ("train", "validation", "test")
 
 # A file with less documentation than this is not parsed: a third of the time for an eighth of the text.
 MINIMUM_SHARE = 0.2
@@ -81,8 +80,7 @@ def docstring_corpus(split=None, packages=tuple(PACKAGES)):
     Raises:
         ValueError: an unknown split, or none of the packages is installed.
     """
-    if split is not None and split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)} or None, got {split!r}.")
+    check_split(split)
     cache = _cache_file(packages) if set(packages) <= set(PACKAGES) else None
     corpus = cache and _read_cache(cache)
     if not corpus:
@@ -124,9 +122,7 @@ def split_of_module(module):
     Neighbours (`pooling.max_pooling1d`, `pooling.max_pooling2d`) share half their sentences, so it is the
     package around a module that is drawn, not the module.
     """
-    group = module.rpartition(".")[0] or module
-    share = int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) / 2**32
-    return "train" if share < 0.9 else "validation" if share < 0.95 else "test"
+    return split_by_hash(module.rpartition(".")[0] or module, train=0.9, validation=0.05)
 
 
 def _paragraph_keys(documents):
@@ -138,7 +134,7 @@ def _normalised(paragraph):
     return re.sub(r"[^a-z]+", " ", paragraph.lower()).strip()
 
 
-# --- 1. Finding the modules ---------------------------------------------------------------------------------
+# --- 1. Finding the modules -----------------------------------------------------------------------------
 
 
 def _modules(packages):
@@ -205,7 +201,7 @@ def _docstrings_of(node):
             yield from _docstrings_of(child)
 
 
-# --- 2. From a docstring to paragraphs ---------------------------------------------------------------------
+# --- 2. From a docstring to paragraphs ------------------------------------------------------------------
 
 FENCED_CODE = re.compile(r"^ *(```|~~~).*?(^ *\1 *$|\Z)", re.MULTILINE | re.DOTALL)
 UNDERLINE = re.compile(r"^([-=~^*+#_\"'`])\1{2,}$")
@@ -270,7 +266,7 @@ def _indent(line):
     return len(line) - len(line.lstrip())
 
 
-# --- 3. From a paragraph to plain sentences ----------------------------------------------------------------
+# --- 3. From a paragraph to plain sentences -------------------------------------------------------------
 
 MARKUP = [
     (r"`([\w.-]+)'", r"'\1'"),  # `name' in old quotes
@@ -319,7 +315,7 @@ def reads_as_prose(text):
     return plain >= 0.9 * len(words) and common >= 0.2 * len(words)
 
 
-# --- The cache ---------------------------------------------------------------------------------------------
+# --- The cache ------------------------------------------------------------------------------------------
 
 
 def _cache_file(packages):

@@ -2,7 +2,7 @@
 
 | file | rows |
 | --- | --- |
-| `.txt` | one: the whole text; a folder of them: one a file |
+| `.txt` | one: the whole text; a folder of them: one a file; with `columns`: as `.tsv` |
 | `.csv`, `.tsv` | one a line; the first line names the columns, or `columns` gives their positions |
 | `.jsonl` | one a line, each a JSON object |
 | `.json` | the questions of a file in the form of SQuAD, or a list of objects |
@@ -64,10 +64,12 @@ def _opened(path, newline=None):
         raise ValueError(f"{path} is not UTF-8 text ({error}).") from error
 
 
-# --- Running text --------------------------------------------------------------------------------------------
+# --- Running text ---------------------------------------------------------------------------------------
 
 
 def _read_text(path, columns=None):
+    if columns:  # columns in a .txt: a table with tabs, as Tatoeba's sentence pairs come
+        return _read_table(path, columns)
     with _opened(path) as file:
         text = file.read()
     return [{"text": text}] if text.strip() else []
@@ -88,20 +90,20 @@ def _read_parallel(source_path, target_path):
     sources, targets = lines
     if len(sources) != len(targets) or not sources:
         raise ValueError(
-            f"{source_path} has {len(sources)} lines and {target_path} has {len(targets)}: line n of one file "
-            "must be the translation of line n of the other."
+            f"{source_path} has {len(sources)} lines and {target_path} has {len(targets)}: "
+            "line n of one file must be the translation of line n of the other."
         )
     return [{"source": source, "target": target} for source, target in zip(sources, targets)]
 
 
-# --- Tables and JSON -----------------------------------------------------------------------------------------
+# --- Tables and JSON ------------------------------------------------------------------------------------
 
 
 def _read_table(path, columns=None):
     # A tab-separated file has no quoting: a quotation mark there is a part of the text.
     tabs = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
     with _opened(path, newline="") as file:
-        reader = csv.reader(file, strict=True, **(tabs if path.suffix.lower() == ".tsv" else {}))
+        reader = csv.reader(file, strict=False, **({} if path.suffix.lower() == ".csv" else tabs))
         try:
             lines = [(reader.line_num, cells) for cells in reader if cells]
         except csv.Error as error:
@@ -115,7 +117,9 @@ def _read_table(path, columns=None):
         names = list(range(len(first)))
     for number, cells in lines:
         if len(cells) != len(names):
-            raise ValueError(f"{path}, line {number}: {len(cells)} columns, where {len(names)} were expected.")
+            raise ValueError(
+                f"{path}, line {number}: {len(cells)} columns, where {len(names)} were expected."
+            )
     return _standard_rows(path, [(number, dict(zip(names, cells))) for number, cells in lines], columns)
 
 
@@ -126,7 +130,9 @@ def _is_header(cells, columns):
     """
     if not columns or not all(isinstance(position, int) for position in columns.values()):
         return True
-    return all(standard_name(cells[position]) in STANDARD for position in columns.values() if position < len(cells))
+    return all(
+        standard_name(cells[position]) in STANDARD for position in columns.values() if position < len(cells)
+    )
 
 
 def _read_json_lines(path, columns=None):
@@ -148,7 +154,8 @@ def _read_json(path, columns=None):
         return _standard_rows(path, list(enumerate(value, start=1)), columns)
     try:
         questions = [
-            {"context": paragraph["context"]} | {name: question[name] for name in ("id", "question", "answers")}
+            {"context": paragraph["context"]}
+            | {name: question[name] for name in ("id", "question", "answers")}
             for article in value["data"]
             for paragraph in article["paragraphs"]
             for question in paragraph["qas"]
@@ -184,11 +191,10 @@ def _standard_rows(path, records, columns):
     ]
 
 
-# --- Tagged tokens -------------------------------------------------------------------------------------------
+# --- Tagged tokens --------------------------------------------------------------------------------------
 
 
 def _read_conll(path, columns=None):
-    positions = {"tokens": 0, "tags": -1} | (columns or {})
     rows, tokens, tags = [], [], []
     width = None
     with _opened(path) as file:
@@ -199,7 +205,9 @@ def _read_conll(path, columns=None):
                 tokens, tags = [], []
                 continue
             cells = line.rstrip("\n").split("\t") if "\t" in line else line.split()
-            width = width or len(cells)
+            if width is None:
+                width = len(cells)
+                positions = choose_columns(list(range(width)), {"tokens": 0, "tags": -1} | (columns or {}), path)
             if len(cells) != width or width < 2:
                 raise ValueError(
                     f"{path}, line {number}: {len(cells)} columns, where {max(width, 2)} were expected "

@@ -1,0 +1,202 @@
+"""The command `keras-llm`."""
+
+import atexit
+import functools
+import inspect
+import os
+import re
+import sys
+import threading
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from keras_llm.files import read_json
+from keras_llm.recipes.gpt2 import encode_texts, load_texts, train_gpt2
+from keras_llm.recipes.runs import open_run
+
+app = typer.Typer(
+    help="Train, measure and use language models in Keras.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+train = typer.Typer(help="Train a model.", no_args_is_help=True)
+tokenizer = typer.Typer(help="Train a tokenizer.", no_args_is_help=True)
+app.add_typer(train, name="train")
+app.add_typer(tokenizer, name="tokenizer")
+
+
+def main():
+    """Runs the command line; a wrong input ends in one line that says what to do, not in a traceback."""
+    _drop_native_logs()
+    try:
+        app()
+    except (ValueError, FileNotFoundError, ImportError) as error:
+        if os.environ.get("KERAS_LLM_DEBUG"):
+            raise
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        sys.exit(130)
+
+
+# TensorFlow's and XLA's notes to their developers, such as "I0000 00:00:17 port.cc:153] oneDNN ...".
+NATIVE_LOG = re.compile(rb"([IWE]\d{4} \d\d:\d\d:[\d.]+ +\d+ \S+\.cc:\d+\] )|(WARNING: All log messages before absl)")
+
+
+def _drop_native_logs():
+    """Keeps native log lines off the terminal; no setting of TensorFlow's does. All else is passed on."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    terminal = os.dup(2)
+    source, sink = os.pipe()
+    os.dup2(sink, 2)
+    os.close(sink)
+
+    def pass_on():
+        with os.fdopen(source, "rb") as lines, os.fdopen(terminal, "wb", buffering=0) as out:
+            for line in lines:
+                if not NATIVE_LOG.match(line):
+                    out.write(line)
+
+    thread = threading.Thread(target=pass_on, daemon=True)
+    thread.start()
+
+    def finish():
+        sys.stderr.flush()
+        os.dup2(terminal, 2)  # closes the pipe's last writer, which ends the thread
+        thread.join(timeout=1)
+
+    atexit.register(finish)
+
+
+def _configured(recipe):
+    """A recipe as a command, with `--config FILE`: the options of an earlier run, unless given anew."""
+
+    def read(context: typer.Context, path: str | None):
+        if path is not None:
+            settings = read_json(path)
+            unknown = set(settings.get("arguments", {"arguments": None})) - set(signature.parameters)
+            if unknown:
+                raise ValueError(f"{path} is not the run.json of this command: it has {', '.join(sorted(unknown))}.")
+            context.default_map = settings["arguments"]
+
+    @functools.wraps(recipe)
+    def command(config, **arguments):
+        recipe(**arguments)
+
+    config = Annotated[
+        str | None,
+        Option(
+            callback=read,
+            is_eager=True,
+            help="run.json of an earlier run: its options are taken where none are given here.",
+        ),
+    ]
+    signature = inspect.signature(recipe)
+    option = inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=config)
+    command.__signature__ = signature.replace(parameters=[*signature.parameters.values(), option])
+    command.__annotations__ = {**recipe.__annotations__, "config": config}
+    return command
+
+
+train.command("gpt2")(_configured(train_gpt2))
+
+Model = Annotated[str, Argument(help="A run's folder, or a GPT-2 of Hugging Face's: a folder or a name on the hub.")]
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    data: Annotated[str | None, Option("--data", "-d", help="Text to measure on; by default the run's own.")] = None,
+    split: Annotated[str | None, Option(help="train, validation or test.")] = "validation",
+    data_dir: Annotated[str | None, Option(help="Where TensorFlow Datasets keeps its prepared sets.")] = None,
+):
+    """Measure a trained model: loss and perplexity."""
+    from keras_llm.evaluation.language import evaluate_language_model
+
+    network, text_tokenizer, settings = open_run(model)
+    data = data or settings.get("arguments", {}).get("data")
+    if data is None:
+        raise ValueError("This model has no text of its own: give one with --data.")
+    ids = encode_texts(text_tokenizer, load_texts(data, split, data_dir))
+    figures = evaluate_language_model(network, ids)
+    print(f"{data} ({split}): loss {figures['loss']:.4f} nats a token, perplexity {figures['perplexity']:.2f}, "
+          f"{figures['tokens']:,} tokens")
+
+
+@app.command()
+def generate(
+    model: Model,
+    prompt: Annotated[str, Argument(help="The text to go on from.")],
+    max_new_tokens: Annotated[int, Option(help="How many tokens to write at most.")] = 100,
+    temperature: Annotated[float, Option(help="0 takes the likeliest token; above 1 is more surprising.")] = 0.8,
+    top_k: Annotated[int | None, Option(help="Draw from the k likeliest tokens.")] = None,
+    top_p: Annotated[float | None, Option(help="Draw from the fewest tokens that reach this probability.")] = None,
+    min_p: Annotated[float | None, Option(help="Leave out tokens less likely than this share of the likeliest.")] = None,
+    repetition_penalty: Annotated[float, Option(help="Above 1 makes what was said less likely.")] = 1.0,
+    seed: Annotated[int, Option(help="Another seed, another text.")] = 0,
+    slide: Annotated[bool, Option(help="Beyond the model's context, forget the oldest text and go on.")] = True,
+):
+    """Write on from a prompt; the text appears as it is written."""
+    from keras_llm.generation import Sampler, TextGenerator
+
+    sampler = Sampler(temperature, top_k, top_p, min_p, repetition_penalty)
+    network, text_tokenizer, _ = open_run(model)
+    writer = TextGenerator(network, text_tokenizer)
+    print(prompt, end="", flush=True)
+    overflow = "slide" if slide else "error"
+    for piece in writer.stream(prompt, max_new_tokens, sampler, seed, overflow=overflow):
+        print(piece, end="", flush=True)
+    print()
+
+
+@app.command()
+def datasets(
+    name: Annotated[str | None, Argument(help="Show the first rows of this one.")] = None,
+    split: Annotated[str | None, Option(help="train, validation or test; by default all.")] = None,
+    data_dir: Annotated[str | None, Option(help="Where TensorFlow Datasets keeps its prepared sets.")] = None,
+    rows: Annotated[int, Option(help="How many rows to show.")] = 3,
+):
+    """List the data sets that can be used by name, or look into one."""
+    from keras_llm.datasets import load, names
+
+    if name is None:
+        for entry in names():
+            count = f"{entry['rows']:,} rows" if entry["rows"] else ""
+            print(f"{entry['name']:<32}{entry['task']:<22}{entry['language']:<24}{count:<10}{entry['origin']}")
+        print("\nAny file can be used as well: .txt, .csv, .tsv, .jsonl, .json (SQuAD), .conll, or a.en,a.de")
+        return
+    loaded = load(name, split, data_dir)
+    print(f"{name}: {len(loaded):,} rows")
+    for row in loaded[:rows]:
+        for column, value in row.items():
+            text = str(value)
+            print(f"  {column}: {text if len(text) <= 200 else text[:200] + ' ...'}")
+        print()
+
+
+@tokenizer.command("train")
+def train_tokenizer(
+    data: Annotated[str, Option("--data", "-d", help="A text file, a folder of them, or a data set's name.")],
+    output: Annotated[str, Option(help="Folder for the tokenizer.")],
+    kind: Annotated[str, Option(help="byte_bpe, wordpiece, word or character.")] = "byte_bpe",
+    vocabulary: Annotated[int, Option(help="The most tokens to have.")] = 8192,
+    lowercase: Annotated[bool, Option(help="Lower-case all text first.")] = False,
+    data_dir: Annotated[str | None, Option(help="Where TensorFlow Datasets keeps its prepared sets.")] = None,
+):
+    """Train a tokenizer on the training part of a text."""
+    from keras_llm.tokenizers import Tokenizer
+
+    texts = load_texts(data, "train", data_dir)
+    trained = Tokenizer.train(texts, kind, vocabulary, lowercase=lowercase)
+    trained.save(output)
+    sample = texts[0][:60]
+    print(f"{trained.vocabulary_size:,} tokens, in {output}/")
+    print(" | ".join(trained.id_to_token(token) for token in trained.encode(sample)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""Train a GPT-2 on your own text."""
+
+import time
+from typing import Annotated
+
+from typer import Option
+
+from keras_llm.recipes import runs
+
+Text = Annotated[str, Option("--data", "-d", help="A text file, a folder of them, or a name from `keras-llm datasets`.")]
+
+
+def train_gpt2(
+    data: Text = "docstrings",
+    data_dir: Annotated[str | None, Option(help="Where TensorFlow Datasets keeps its prepared sets.")] = None,
+    size: Annotated[str, Option(help="nano, mini, gpt2, gpt2-medium, gpt2-large or gpt2-xl.")] = "nano",
+    layers: Annotated[int | None, Option(help="Number of blocks, instead of the size's.")] = None,
+    heads: Annotated[int | None, Option(help="Attention heads a block, instead of the size's.")] = None,
+    width: Annotated[int | None, Option(help="Hidden width, instead of the size's.")] = None,
+    context: Annotated[int | None, Option(help="Tokens a window, instead of the size's.")] = None,
+    start_from: Annotated[
+        str | None, Option(help="Go on from a checkpoint: a run's folder, a Hugging Face folder or hub name.")
+    ] = None,
+    tokenizer: Annotated[
+        str, Option(help="byte_bpe or character, trained on the training text; or a folder with a tokenizer.")
+    ] = "byte_bpe",
+    vocabulary: Annotated[int | None, Option(help="Tokens of a byte_bpe tokenizer; by default the size's.")] = None,
+    steps: Annotated[int, Option(help="Training steps.")] = 2000,
+    batch_size: Annotated[int, Option(help="Windows a step.")] = 12,
+    learning_rate: Annotated[float, Option(help="The highest rate; it rises over the warmup, then falls to a tenth.")] = 1e-3,
+    warmup: Annotated[int, Option(help="Steps over which the rate rises.")] = 100,
+    weight_decay: Annotated[float, Option(help="AdamW's decay of the weight matrices.")] = 0.1,
+    dropout: Annotated[float, Option(help="Dropout rate.")] = 0.0,
+    evaluate_every: Annotated[int, Option(help="Steps between two looks at the validation text.")] = 250,
+    evaluate_on: Annotated[
+        int, Option(help="Batches of validation text at each look; at the end all of it is used.")
+    ] = 20,
+    seed: Annotated[int, Option(help="Of weights, dropout and the order of the data.")] = 0,
+    tensorboard: Annotated[bool, Option(help="Also write logs for TensorBoard.")] = False,
+    output: Annotated[str | None, Option(help="Folder of the run; by default the next free one under runs/.")] = None,
+    result: Annotated[str | None, Option(help="Also write the figures, with all that led to them, to this JSON.")] = None,
+) -> dict:
+    """Train a GPT-2 on your own text, from nothing or from a checkpoint."""
+    arguments = dict(locals())
+    started = time.perf_counter()
+    import keras
+
+    from keras_llm.datasets.batches import TokenWindows
+    from keras_llm.evaluation.language import evaluate_language_model
+    from keras_llm.models.gpt2 import PRESETS, GPT2Model
+    from keras_llm.training.callbacks import Curves, Progress, SaveBest
+    from keras_llm.training.losses import Perplexity, TokenCrossEntropy, TokenLoss
+    from keras_llm.training.optimizers import WarmupCosine, adamw
+    from keras_llm.training.results import write_result
+
+    # Text
+    keras.utils.set_random_seed(seed)
+    texts = {split: load_texts(data, split, data_dir) for split in ("train", "validation")}
+    model = None
+    if start_from:
+        model, text_tokenizer, _ = runs.open_run(start_from)
+    else:
+        sizes = _sizes(PRESETS, size, layers, heads, width, context)
+        text_tokenizer = make_tokenizer(tokenizer, texts["train"], vocabulary or sizes.get("vocabulary_size", 50257))
+        sizes["vocabulary_size"] = text_tokenizer.vocabulary_size
+        model = GPT2Model(**sizes, dropout=dropout)
+    ids = {split: encode_texts(text_tokenizer, documents) for split, documents in texts.items()}
+    train = TokenWindows(ids["train"], model.context_length, batch_size, seed, vocabulary_size=model.vocabulary_size)
+    glimpse = ids["validation"][: evaluate_on * batch_size * model.context_length + 1]
+    validation = TokenWindows(glimpse, model.context_length, batch_size, shuffle=False)
+
+    folder = runs.begin(output, "train gpt2", arguments)
+    text_tokenizer.save(folder)
+    print(
+        f"GPT-2 of {model.count_params():,} parameters on {len(ids['train']):,} tokens "
+        f"(validation: {len(ids['validation']):,}; vocabulary: {text_tokenizer.vocabulary_size:,}).\n"
+        f"Everything goes to {folder}/"
+    )
+
+    # Training
+    looks = max(round(steps / evaluate_every), 1)
+    steps_between = max(steps // looks, 1)
+    steps = looks * steps_between
+    rate = WarmupCosine(learning_rate, min(warmup, steps - 1), steps)
+    model.compile(
+        adamw(model, rate, weight_decay),
+        TokenCrossEntropy(),
+        metrics=[TokenLoss(), Perplexity()],
+        jit_compile=True,
+    )
+    callbacks = [
+        SaveBest(folder / runs.MODEL),
+        Progress(steps, batch_size * model.context_length),
+        Curves(folder, title=f"GPT-2 ({size})"),
+        keras.callbacks.TerminateOnNaN(),
+    ]
+    if tensorboard:
+        callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard", update_freq=10))
+    model.fit(
+        train,
+        steps_per_epoch=steps_between,
+        epochs=looks,
+        validation_data=validation,
+        callbacks=callbacks,
+        verbose=0,
+    )
+
+    # The figures of the model that was kept, on the whole validation text
+    model = keras.saving.load_model(folder / runs.MODEL)
+    figures = evaluate_language_model(model, ids["validation"])
+    metrics = {
+        "validation_loss": figures["loss"],
+        "validation_perplexity": figures["perplexity"],
+        "validation_tokens": figures["tokens"],
+        "parameters": model.count_params(),
+    }
+    runs.write_json(folder / runs.METRICS, metrics)
+    seconds = time.perf_counter() - started
+    if result:
+        write_result(
+            result, seed=seed, data={data: texts["train"] + texts["validation"]}, wall_seconds=seconds, metrics=metrics
+        )
+    print(
+        f"Validation loss {figures['loss']:.4f}, perplexity {figures['perplexity']:.2f} on {figures['tokens']:,} tokens; "
+        f"{seconds:.0f} s in all.\n"
+        f"Model, tokenizer and curves.png are in {folder}/\n"
+        f'Next: keras-llm generate {folder} "Once upon a time"'
+    )
+    return metrics
+
+
+def load_texts(data, split, data_dir=None):
+    """The texts of a split of a data set: a list of strings."""
+    from keras_llm.datasets import load
+
+    rows = load(data, split, data_dir)
+    if "text" not in rows[0]:
+        raise ValueError(f"{data} has no column text, only {', '.join(rows[0])}.")
+    return [row["text"] for row in rows]
+
+
+def make_tokenizer(kind, texts, vocabulary_size):
+    """A tokenizer trained on these texts, or read from the folder that `kind` names."""
+    from keras_llm.tokenizers import Tokenizer
+
+    if kind in ("byte_bpe", "character"):
+        return Tokenizer.train(texts, kind, vocabulary_size)
+    return Tokenizer.from_pretrained(kind)
+
+
+def encode_texts(tokenizer, texts):
+    """All texts as one int32 array, each followed by the end-of-text token where the tokenizer has one."""
+    import numpy as np
+
+    end = [] if tokenizer.end_of_text_id is None else [tokenizer.end_of_text_id]
+    return np.concatenate([np.array(ids + end, "int32") for ids in tokenizer.encode(list(texts))])
+
+
+def _sizes(presets, size, layers, heads, width, context):
+    """The sizes of a preset, with what the user asked to be different."""
+    if size not in presets:
+        raise ValueError(f"--size {size} is not known; choose from {', '.join(presets)}.")
+    wanted = {"num_layers": layers, "num_heads": heads, "hidden_dim": width, "context_length": context}
+    return {**presets[size], **{name: value for name, value in wanted.items() if value is not None}}

@@ -1,0 +1,48 @@
+"""The folder of a run: what it holds, how it is begun and how it is opened again."""
+
+import pathlib
+
+from keras_llm.files import read_json, write_json
+
+MODEL, SETTINGS, METRICS = "model.keras", "run.json", "metrics.json"
+
+
+def begin(output, command, arguments):
+    """Makes the folder of a new run and writes its settings there.
+
+    Args:
+        output: the folder, which must not hold a run yet; None for the next free name under `runs/`.
+        command: words of the command line, such as `"train gpt2"`.
+        arguments: dict of its options, so that `--config run.json` repeats the run.
+    """
+    if output is None:
+        stem = pathlib.Path("runs") / command.split()[-1]
+        names = [stem, *(stem.with_name(f"{stem.name}-{i}") for i in range(2, 10_000))]
+        folder = next(name for name in names if not (name / SETTINGS).exists())
+    else:
+        folder = pathlib.Path(output)
+        if (folder / SETTINGS).exists():
+            raise ValueError(f"{folder} already holds a run. Choose another --output, or remove that folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    arguments = {name: value for name, value in arguments.items() if name not in ("output", "result")}
+    write_json(folder / SETTINGS, {"command": command, "arguments": arguments})
+    return folder
+
+
+def open_run(folder):
+    """Loads what a run left: (model, tokenizer, settings).
+
+    `folder` may also be a GPT-2 in Hugging Face's layout, or its name on the hub; settings are empty then.
+    """
+    import keras
+
+    from keras_llm.models.gpt2 import GPT2Model  # noqa: F401  (registers the class)
+    from keras_llm.tokenizers import Tokenizer
+
+    path = pathlib.Path(folder)
+    if not (path / SETTINGS).is_file():
+        return GPT2Model.from_pretrained(folder), Tokenizer.from_pretrained(folder), {}
+    settings = read_json(path / SETTINGS)
+    if not (path / MODEL).is_file():
+        raise FileNotFoundError(f"{path} has no {MODEL}: its training ended before the first evaluation.")
+    return keras.saving.load_model(path / MODEL), Tokenizer.from_pretrained(path), settings

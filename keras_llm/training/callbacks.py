@@ -1,0 +1,145 @@
+"""What happens beside training: the best model kept, progress printed, curves drawn."""
+
+import csv
+import time
+
+import keras
+
+from keras_llm.files import atomic_path
+
+
+class SaveBest(keras.callbacks.Callback):
+    """Keeps the model of the best evaluation so far as a `.keras` file, written atomically.
+
+    Args:
+        path: of the file.
+        monitor: the quantity in Keras' logs.
+        mode: `"min"` or `"max"`: which way is better.
+    """
+
+    def __init__(self, path, monitor="val_token_loss", mode="min"):
+        super().__init__()
+        self.path = path
+        self.monitor = monitor
+        self.sign = {"min": 1, "max": -1}[mode]
+        self.best = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Saves if it is better."""
+        value = logs[self.monitor]
+        if self.best is None or self.sign * value < self.sign * self.best:
+            self.best = value
+            with atomic_path(self.path) as temporary:
+                self.model.save(temporary)
+
+
+class Progress(keras.callbacks.Callback):
+    """Prints a line every few seconds and after each evaluation: loss, speed and the time left.
+
+    Args:
+        total_steps: steps of the whole run.
+        tokens_per_step: tokens (or rows) a batch.
+        unit: what is counted, `"tokens"` or `"texts"`.
+        every_seconds: least time between two lines.
+        monitor: validation quantities to print, by their names in Keras' logs.
+    """
+
+    def __init__(self, total_steps, tokens_per_step, unit="tokens", every_seconds=10, monitor=("val_perplexity",)):
+        super().__init__()
+        self.total_steps = total_steps
+        self.tokens_per_step = tokens_per_step
+        self.unit = unit
+        self.every_seconds = every_seconds
+        self.monitor = monitor
+        self.done = 0
+
+    def on_train_begin(self, logs=None):
+        """Tells that the first step takes longer."""
+        print(f"Training for {self.total_steps:,} steps. The first one compiles the model, which takes a while.")
+        self.shown = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Counts, and prints when it is time."""
+        self.done += 1
+        now = time.perf_counter()
+        if self.shown is None:  # the clock starts after the compilation
+            self.shown, self.shown_done = now, self.done
+        elif now - self.shown >= self.every_seconds or self.done == self.total_steps:
+            self._line(now, logs)
+
+    def _line(self, now, logs):
+        seconds_a_step = (now - self.shown) / max(self.done - self.shown_done, 1)
+        left = (self.total_steps - self.done) * seconds_a_step
+        print(
+            f"  step {self.done:>6,} of {self.total_steps:,}   loss {float(logs['loss']):.3f}   "
+            f"{self.tokens_per_step / seconds_a_step:,.0f} {self.unit}/s   {_clock(left)} left",
+            flush=True,
+        )
+        self.shown, self.shown_done = now, self.done
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Prints the validation's quantities."""
+        values = "   ".join(f"{name.removeprefix('val_')} {float(logs[name]):.3f}" for name in self.monitor)
+        print(f"  validation after step {self.done:,}:   {values}", flush=True)
+        self.shown = None  # the time of the evaluation is no training time
+
+
+class Curves(keras.callbacks.Callback):
+    """Writes `history.csv` and `curves.png` after each evaluation.
+
+    Args:
+        folder: where to.
+        loss: name of the training loss in Keras' logs; drawn beside `val_` + name.
+        other: a validation quantity for a second panel, such as `"val_perplexity"`.
+        title: over the picture.
+    """
+
+    def __init__(self, folder, loss="token_loss", other="val_perplexity", title=""):
+        super().__init__()
+        self.folder = folder
+        self.loss = loss
+        self.other = other
+        self.title = title
+        self.rows = []
+        self.done = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Counts the steps."""
+        self.done += 1
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Adds a row and draws anew."""
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        row = {"step": self.done, "learning_rate": rate}
+        self.rows.append(row | {name: float(value) for name, value in logs.items()})
+        with atomic_path(self.folder / "history.csv") as temporary, open(temporary, "w", newline="") as file:
+            writer = csv.DictWriter(file, self.rows[0])
+            writer.writeheader()
+            writer.writerows(self.rows)
+        with atomic_path(self.folder / "curves.png") as temporary:
+            draw_curves(self.rows, temporary, self.loss, self.other, self.title)
+
+
+def draw_curves(rows, path, loss, other, title):
+    """Draws training and validation loss, and `other` beside them, over the steps."""
+    from matplotlib.figure import Figure  # not pyplot: no window, no state
+
+    steps = [row["step"] for row in rows]
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot(steps, [row[loss] for row in rows], label="training", color="tab:gray")
+    left.plot(steps, [row[f"val_{loss}"] for row in rows], label="validation", color="tab:blue")
+    left.set(xlabel="step", ylabel="loss (nats)", title=title)
+    left.legend()
+    right.plot(steps, [row[other] for row in rows], color="tab:blue")
+    name = other.removeprefix("val_").replace("_", " ")
+    right.set(xlabel="step", ylabel=f"validation {name}", title=f"last: {rows[-1][other]:.3f}")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.set_xlim(left=0)
+    figure.savefig(path, dpi=120)
+
+
+def _clock(seconds):
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes}:{seconds:02d}"
