@@ -14,6 +14,7 @@ from typer import Argument, Option
 
 from keras_llm.files import read_json
 from keras_llm.recipes.gpt2 import encode_texts, load_texts, train_gpt2
+from keras_llm.recipes.quickstart import quickstart
 from keras_llm.recipes.runs import open_run
 
 app = typer.Typer(
@@ -44,7 +45,9 @@ def main():
 
 
 # TensorFlow's and XLA's notes to their developers, such as "I0000 00:00:17 port.cc:153] oneDNN ...".
-NATIVE_LOG = re.compile(rb"([IWE]\d{4} \d\d:\d\d:[\d.]+ +\d+ \S+\.cc:\d+\] )|(WARNING: All log messages before absl)")
+NATIVE_LOG = re.compile(
+    rb"([IWE]\d{4} \d\d:\d\d:[\d.]+ +\d+ \S+\.cc:\d+\] )|(WARNING: All log messages before absl)"
+)
 
 
 def _drop_native_logs():
@@ -80,7 +83,9 @@ def _configured(recipe):
             settings = read_json(path)
             unknown = set(settings.get("arguments", {"arguments": None})) - set(signature.parameters)
             if unknown:
-                raise ValueError(f"{path} is not the run.json of this command: it has {', '.join(sorted(unknown))}.")
+                raise ValueError(
+                    f"{path} is not the run.json of this command: it has {', '.join(sorted(unknown))}."
+                )
             context.default_map = settings["arguments"]
 
     @functools.wraps(recipe)
@@ -103,14 +108,19 @@ def _configured(recipe):
 
 
 train.command("gpt2")(_configured(train_gpt2))
+app.command()(quickstart)
 
-Model = Annotated[str, Argument(help="A run's folder, or a GPT-2 of Hugging Face's: a folder or a name on the hub.")]
+Model = Annotated[
+    str, Argument(help="A run's folder, or a GPT-2 of Hugging Face's: a folder or a name on the hub.")
+]
 
 
 @app.command()
 def evaluate(
     model: Model,
-    data: Annotated[str | None, Option("--data", "-d", help="Text to measure on; by default the run's own.")] = None,
+    data: Annotated[
+        str | None, Option("--data", "-d", help="Text to measure on; by default the run's own.")
+    ] = None,
     split: Annotated[str | None, Option(help="train, validation or test.")] = "validation",
     data_dir: Annotated[str | None, Option(help="Where TensorFlow Datasets keeps its prepared sets.")] = None,
 ):
@@ -123,8 +133,10 @@ def evaluate(
         raise ValueError("This model has no text of its own: give one with --data.")
     ids = encode_texts(text_tokenizer, load_texts(data, split, data_dir))
     figures = evaluate_language_model(network, ids)
-    print(f"{data} ({split}): loss {figures['loss']:.4f} nats a token, perplexity {figures['perplexity']:.2f}, "
-          f"{figures['tokens']:,} tokens")
+    print(
+        f"{data} ({split}): loss {figures['loss']:.4f} nats a token, perplexity {figures['perplexity']:.2f}, "
+        f"{figures['tokens']:,} tokens"
+    )
 
 
 @app.command()
@@ -132,13 +144,21 @@ def generate(
     model: Model,
     prompt: Annotated[str, Argument(help="The text to go on from.")],
     max_new_tokens: Annotated[int, Option(help="How many tokens to write at most.")] = 100,
-    temperature: Annotated[float, Option(help="0 takes the likeliest token; above 1 is more surprising.")] = 0.8,
+    temperature: Annotated[
+        float, Option(help="0 takes the likeliest token; above 1 is more surprising.")
+    ] = 0.8,
     top_k: Annotated[int | None, Option(help="Draw from the k likeliest tokens.")] = None,
-    top_p: Annotated[float | None, Option(help="Draw from the fewest tokens that reach this probability.")] = None,
-    min_p: Annotated[float | None, Option(help="Leave out tokens less likely than this share of the likeliest.")] = None,
+    top_p: Annotated[
+        float | None, Option(help="Draw from the fewest tokens that reach this probability.")
+    ] = None,
+    min_p: Annotated[
+        float | None, Option(help="Leave out tokens less likely than this share of the likeliest.")
+    ] = None,
     repetition_penalty: Annotated[float, Option(help="Above 1 makes what was said less likely.")] = 1.0,
     seed: Annotated[int, Option(help="Another seed, another text.")] = 0,
-    slide: Annotated[bool, Option(help="Beyond the model's context, forget the oldest text and go on.")] = True,
+    slide: Annotated[
+        bool, Option(help="Beyond the model's context, forget the oldest text and go on.")
+    ] = True,
 ):
     """Write on from a prompt; the text appears as it is written."""
     from keras_llm.generation import Sampler, TextGenerator
@@ -166,7 +186,9 @@ def datasets(
     if name is None:
         for entry in names():
             count = f"{entry['rows']:,} rows" if entry["rows"] else ""
-            print(f"{entry['name']:<32}{entry['task']:<22}{entry['language']:<24}{count:<10}{entry['origin']}")
+            print(
+                f"{entry['name']:<32}{entry['task']:<22}{entry['language']:<24}{count:<10}{entry['origin']}"
+            )
         print("\nAny file can be used as well: .txt, .csv, .tsv, .jsonl, .json (SQuAD), .conll, or a.en,a.de")
         return
     loaded = load(name, split, data_dir)

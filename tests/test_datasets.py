@@ -168,6 +168,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_taken_off(write):
     [
         ("text,label", None, {"text": "x", "label": "y"}),
         ("Sentence,Label", None, {"text": "x", "label": "y"}),
+        ("text_b,label", {"text": "text_b"}, {"text": "x", "label": "y"}),  # no column is used twice
         ("label,text_a", None, {"label": "x", "text": "y"}),
         ("source,target", None, {"source": "x", "target": "y"}),
         ("document,summary", None, {"document": "x", "summary": "y"}),
@@ -271,7 +272,7 @@ def test_two_parallel_files(write):
     [
         ("a.csv", "text,label\nabc,x\nabc\n", None, ["a.csv, line 3", "1 columns", "2 were expected"]),
         ("a.csv", "text,label\nabc,x,y\n", None, ["a.csv, line 2", "3 columns"]),
-        ("a.csv", 'text,label\n"abc,x\n', None, ["a.csv, line"]),
+        ("a.csv", 'text,label\nabc,"x\ndef,y\n', None, ["a.csv, line 3", "unexpected end"]),
         ("a.csv", "review,stars\nabc,5\n", None, ["a.csv", "review, stars", "columns="]),
         ("a.csv", "text,label\nabc,x\n", {"label": "stars"}, ["a.csv", "'stars'", "text, label"]),
         ("a.csv", "text,label\nabc,x\n", {"label": 2}, ["a.csv", "no column 2", "for label"]),
@@ -313,7 +314,7 @@ def test_two_parallel_files(write):
             ["line 1", "an answer must be"],
         ),
         ("a.json", squad(start=7), None, ["a.json", "'old'", "character 7"]),
-        ("a.json", squad(start=-1), None, ["a.json", "'old'", "character -1"]),
+        ("a.json", squad(text="old.", start=-4), None, ["a.json", "'old.'", "character -4"]),
         ("a.json", '{"rows": []}', None, ["a.json", "SQuAD", "'data'"]),
         ("a.json", "{", None, ["a.json", "not valid JSON"]),
         ("a.conll", "Rome\tB-LOC\nis\n", None, ["a.conll, line 2", "1 columns", "2 were expected"]),
@@ -675,6 +676,7 @@ def test_docstrings_become_prose(package, cache):
                           ValueError: If the flock is a pack of wolves and not of sheep.
 
                         The sum of $a$ and the \\\\alpha of b is not a sentence for a reader.
+
                         The total is x_1 + y_2 == z_3 and a_b(c) -> d for all of e[f].
                         """
             ''',

@@ -21,6 +21,8 @@ rng = np.random.default_rng(0)
 
 
 def randomize(layer, scale=0.5):
+    if not layer.built:
+        layer.build()
     for i, variable in enumerate(layer.weights):
         if "seed" not in variable.path:
             noise = np.random.default_rng(i).normal(size=variable.shape, scale=scale)
@@ -41,7 +43,9 @@ def np_softmax(scores):
 
 
 def np_dense(layer, x):
-    return x @ np.asarray(layer.kernel, "float64") + (np.asarray(layer.bias, "float64") if layer.use_bias else 0)
+    return x @ np.asarray(layer.kernel, "float64") + (
+        np.asarray(layer.bias, "float64") if layer.use_bias else 0
+    )
 
 
 def np_norm(layer, x):
@@ -192,12 +196,14 @@ def test_rotary_embedding_turns_pairs_and_leaves_distance():
             )
     shifted = np.asarray(layer(heads, positions + 11))
     np.testing.assert_allclose(  # a product depends on the distance alone
-        np.einsum("bnth,bnkh->bntk", turned, turned), np.einsum("bnth,bnkh->bntk", shifted, shifted), atol=1e-4
+        np.einsum("bnth,bnkh->bntk", turned, turned),
+        np.einsum("bnth,bnkh->bntk", shifted, shifted),
+        atol=1e-4,
     )
 
 
 def test_learned_positions_are_rows_of_the_table():
-    layer = LearnedPositionEmbedding(9, DIM)
+    layer = randomize(LearnedPositionEmbedding(9, DIM))
     positions = np.array([[0, 3, 8], [1, 1, 2]])
     close(layer(positions), np.asarray(layer.embeddings)[positions])
     with pytest.raises(ValueError, match="10 tokens is longer than context_length=9"):
@@ -318,13 +324,18 @@ def make_layers():
 def test_mixed_precision_stays_close_to_float32(name, policy):
     layer = randomize(make_layers()[name], scale=0.2)
     mixed = type(layer).from_config({**layer.get_config(), "dtype": policy})
+    mixed.build()
     mixed.set_weights(layer.get_weights())
     x = x_of(BATCH, LENGTH, DIM)
     output = mixed(x)
     assert keras.backend.standardize_dtype(output.dtype) == policy.removeprefix("mixed_")
-    assert all(keras.backend.standardize_dtype(variable.dtype) == "float32" for variable in mixed.trainable_variables)
+    assert all(
+        keras.backend.standardize_dtype(variable.dtype) == "float32" for variable in mixed.trainable_variables
+    )
     tolerance = 0.08 if policy == "mixed_bfloat16" else 0.01
-    np.testing.assert_allclose(np.asarray(ops.cast(output, "float32")), np.asarray(layer(x)), atol=tolerance, rtol=0.05)
+    np.testing.assert_allclose(
+        np.asarray(ops.cast(output, "float32")), np.asarray(layer(x)), atol=tolerance, rtol=0.05
+    )
 
 
 @pytest.mark.parametrize("name", make_layers())

@@ -10,6 +10,7 @@ profile and writes `NN_name.ipynb` beside it: the same cells, with their outputs
 import argparse
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +23,14 @@ from nbclient import NotebookClient
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 ROOT = FOLDER.parent
+
+
+class _ThisInterpreter(AsyncKernelManager):
+    """Starts kernels with the running Python, whatever else is installed on the machine under the same name."""
+
+    def __init__(self, **kwargs):
+        # Without folders to look in, one kernel is known: that of this interpreter.
+        super().__init__(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]), **kwargs)
 
 
 def chapters(names=()):
@@ -56,18 +65,22 @@ def read_chapter(source):
 def build(source):
     """Executes the chapter in the full profile and writes its notebook beside it; returns the path."""
     notebook = read_chapter(source)
-    # Without folders to look in, the manager knows one kernel alone: that of the running interpreter.
-    manager = AsyncKernelManager(
-        kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[])
-    )
     environment = {**os.environ, "KERAS_LLM_PROFILE": "full", "TF_CPP_MIN_LOG_LEVEL": "3"}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environment.pop("MPLBACKEND", None)  # pictures go into the notebook
     with tempfile.TemporaryDirectory() as folder:
         resources = {"metadata": {"path": folder}}
-        client = NotebookClient(notebook, km=manager, resources=resources, timeout=None, record_timing=False)
-        client.execute(env=environment)
-        names = {folder: ".", sys.prefix: "<python>", str(ROOT): "<keras_llm>", str(pathlib.Path.home()): "~"}
+        client = NotebookClient(
+            notebook,
+            kernel_manager_class=_ThisInterpreter,
+            resources=resources,
+            timeout=None,
+            record_timing=False,
+            coalesce_streams=True,
+        )
+        client.execute(env=environment, stderr=subprocess.DEVNULL)  # errors come through the notebook
+        home = f"{pathlib.Path.home()}/"
+        names = {folder: ".", sys.prefix: "<python>", str(ROOT): "<keras_llm>", home: "~/"}
         _clean(notebook, names)
     notebook.metadata.language_info = {"name": "python"}  # execution adds the exact version
     target = source.with_suffix(".ipynb")
@@ -91,7 +104,9 @@ def _clean(notebook, names):
 
 def main():
     """Builds the chapters named on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", help="chapters, such as 01_text_to_tokens; all by default")
     for source in chapters(parser.parse_args().names):
         print(f"{source.stem} ...", end=" ", flush=True)

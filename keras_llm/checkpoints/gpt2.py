@@ -33,7 +33,9 @@ def load(model_class, path_or_name, **overrides):
     tensors = {name.removeprefix("transformer."): tensor for name, tensor in read_tensors(folder).items()}
     output = tensors.get("lm_head.weight")
     if output is not None and not np.array_equal(output, tensors.get("wte.weight")):
-        raise ValueError(f"{folder}: lm_head.weight differs from wte.weight; GPT-2's output layer is tied to it.")
+        raise ValueError(
+            f"{folder}: lm_head.weight differs from wte.weight; GPT-2's output layer is tied to it."
+        )
     assign(_variables(model), tensors, folder)
     return model
 
@@ -69,7 +71,9 @@ def _sizes(config, folder):
     """The constructor's arguments that a `config.json` stands for."""
     for name, value in REQUIRED.items():
         if config.get(name, value) != value:
-            raise ValueError(f"{folder}/config.json has {name}={config[name]!r}; only {value!r} is supported.")
+            raise ValueError(
+                f"{folder}/config.json has {name}={config[name]!r}; only {value!r} is supported."
+            )
     activation = config.get("activation_function", "gelu_new")
     if activation not in ACTIVATIONS:
         raise ValueError(

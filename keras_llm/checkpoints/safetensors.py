@@ -70,11 +70,15 @@ def assign(variables_of, tensors, source):
     """
     missing = [name for name in variables_of if name not in tensors]
     if missing:
-        raise ValueError(f"{source} lacks {len(missing)} of the model's tensors: {', '.join(missing[:5])} ...")
+        raise ValueError(
+            f"{source} lacks {len(missing)} of the model's tensors: {', '.join(missing[:5])} ..."
+        )
     for name, variables in variables_of.items():
         shape = (*variables[0].shape[:-1], sum(variable.shape[-1] for variable in variables))
         if tuple(tensors[name].shape) != shape:
-            raise ValueError(f"{source}: {name} has shape {tuple(tensors[name].shape)}, the model needs {shape}.")
+            raise ValueError(
+                f"{source}: {name} has shape {tuple(tensors[name].shape)}, the model needs {shape}."
+            )
     for name, variables in variables_of.items():
         ends = np.cumsum([variable.shape[-1] for variable in variables])[:-1]
         for variable, part in zip(variables, np.split(tensors[name], ends, axis=-1)):

@@ -57,7 +57,9 @@ def choose_columns(names, columns, where):
 
 def _shown(names):
     text = ", ".join(map(str, names))
-    return text if len(text) <= 100 else text[:100] + "..."  # where the header is missing, this is a row of text
+    return (
+        text if len(text) <= 100 else text[:100] + "..."
+    )  # where the header is missing, this is a row of text
 
 
 def standard_name(name):

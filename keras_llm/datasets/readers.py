@@ -103,7 +103,7 @@ def _read_table(path, columns=None):
     # A tab-separated file has no quoting: a quotation mark there is a part of the text.
     tabs = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
     with _opened(path, newline="") as file:
-        reader = csv.reader(file, strict=False, **({} if path.suffix.lower() == ".csv" else tabs))
+        reader = csv.reader(file, strict=True, **({} if path.suffix.lower() == ".csv" else tabs))
         try:
             lines = [(reader.line_num, cells) for cells in reader if cells]
         except csv.Error as error:
@@ -207,7 +207,9 @@ def _read_conll(path, columns=None):
             cells = line.rstrip("\n").split("\t") if "\t" in line else line.split()
             if width is None:
                 width = len(cells)
-                positions = choose_columns(list(range(width)), {"tokens": 0, "tags": -1} | (columns or {}), path)
+                positions = choose_columns(
+                    list(range(width)), {"tokens": 0, "tags": -1} | (columns or {}), path
+                )
             if len(cells) != width or width < 2:
                 raise ValueError(
                     f"{path}, line {number}: {len(cells)} columns, where {max(width, 2)} were expected "

@@ -80,6 +80,20 @@ class TextGenerator:
         if rest:
             yield rest
 
+    def _encode(self, prompt):
+        if self.tokenizer is None:
+            raise ValueError("This TextGenerator has no tokenizer: give it one, or use generate_ids.")
+        token_ids = self.tokenizer.encode(prompt)
+        if not token_ids:
+            raise ValueError("The prompt is empty; begin with at least one word.")
+        return token_ids
+
+    def _stop_ids(self, stop):
+        if stop is not None:
+            return stop
+        end = self.tokenizer.end_of_text_id
+        return () if end is None else (end,)
+
     # Token ids
 
     def generate_ids(self, prompts, max_new_tokens=100, sampler=None, seed=0, stop=(), overflow="error"):
@@ -103,7 +117,9 @@ class TextGenerator:
         """Yields lists of new ids a row, `at_a_time` tokens each, or a context-full when that is `None`."""
         prompts = self._check(prompts, max_new_tokens, overflow)
         sampler = sampler or Sampler()
-        draws = [np.random.default_rng((seed, i)).random(max_new_tokens, "float32") for i in range(len(prompts))]
+        draws = [
+            np.random.default_rng((seed, i)).random(max_new_tokens, "float32") for i in range(len(prompts))
+        ]
         draws = np.stack(draws)  # [batch, max_new_tokens]
         finished = np.zeros(len(prompts), bool)
         done = 0
@@ -174,7 +190,12 @@ class TextGenerator:
 
     def _read_step(self, model, token_ids, padding_mask, cache, position):
         logits, cache = model(
-            token_ids, padding_mask=padding_mask, cache=cache, position=position, last_only=True, training=False
+            token_ids,
+            padding_mask=padding_mask,
+            cache=cache,
+            position=position,
+            last_only=True,
+            training=False,
         )
         return logits[:, 0], cache  # [batch, vocabulary_size]
 
@@ -216,7 +237,12 @@ def _write_loop(sampler, stop, model, state, draws, count, finished):
         if seen.shape[1]:
             seen = ops.logical_or(seen, ops.cast(ops.one_hot(token, seen.shape[1]), "bool"))
         logits, cache = model(
-            token[:, None], padding_mask=padding_mask, cache=cache, position=position, last_only=True, training=False
+            token[:, None],
+            padding_mask=padding_mask,
+            cache=cache,
+            position=position,
+            last_only=True,
+            training=False,
         )
         return i + 1, tokens, logits[:, 0], cache, position + 1, seen, finished
 

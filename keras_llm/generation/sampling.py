@@ -45,7 +45,9 @@ class Sampler:
             float32 `[batch, vocabulary_size]`: logits of the tokens that stay, -1e9 for the others.
         """
         if self.repetition_penalty != 1.0 and seen is not None:
-            lowered = ops.where(logits > 0, logits / self.repetition_penalty, logits * self.repetition_penalty)
+            lowered = ops.where(
+                logits > 0, logits / self.repetition_penalty, logits * self.repetition_penalty
+            )
             logits = ops.where(seen, lowered, logits)
         if self.temperature not in (0.0, 1.0):
             logits = logits / self.temperature

@@ -51,19 +51,25 @@ class MultiHeadAttention(keras.layers.Layer):
         self.output_projection = self._projection("output", self.output_initializer)
         self.rotary = RotaryEmbedding(self.head_dim, dtype=self.dtype_policy) if rotary else None
         self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
-        self.built = True  # all variables exist from here on
 
     def _projection(self, name, initializer):
-        initializer = initializer.clone() if hasattr(initializer, "clone") else initializer
-        dense = keras.layers.Dense(
+        return keras.layers.Dense(
             self.hidden_dim,
             use_bias=self.use_bias,
-            kernel_initializer=initializer,
+            kernel_initializer=initializer.clone() if hasattr(initializer, "clone") else initializer,
             dtype=self.dtype_policy,
             name=name,
         )
-        dense.build((None, None, self.hidden_dim))
-        return dense
+
+    def build(self, input_shape=None):
+        """Makes the variables; their shapes follow from the constructor's arguments alone."""
+        for projection in (
+            self.query_projection,
+            self.key_projection,
+            self.value_projection,
+            self.output_projection,
+        ):
+            projection.build((None, None, self.hidden_dim))
 
     def call(
         self,
@@ -123,7 +129,9 @@ class MultiHeadAttention(keras.layers.Layer):
 
     def project_source(self, source):
         """Keys and values, `[batch, num_heads, S, head_dim]` each, of `source` `[batch, S, hidden_dim]`."""
-        return self._split_heads(self.key_projection(source)), self._split_heads(self.value_projection(source))
+        return self._split_heads(self.key_projection(source)), self._split_heads(
+            self.value_projection(source)
+        )
 
     def initial_cache(self, batch_size, length):
         """An empty pair (keys, values), zeros of `[batch, num_heads, length, head_dim]`."""

@@ -1,7 +1,6 @@
 """The blocks that a Transformer is stacked from."""
 
 import keras
-from keras import ops
 
 from keras_llm.layers.attention import MultiHeadAttention
 
@@ -49,9 +48,11 @@ class FeedForward(keras.layers.Layer):
         self.outer = keras.layers.Dense(
             hidden_dim, kernel_initializer=self.output_initializer, dtype=self.dtype_policy, name="outer"
         )
-        self.inner.build((None, None, hidden_dim))
-        self.outer.build((None, None, inner_dim))
-        self.built = True  # all variables exist from here on
+
+    def build(self, input_shape=None):
+        """Makes the variables."""
+        self.inner.build((None, None, self.hidden_dim))
+        self.outer.build((None, None, self.inner_dim))
 
     def call(self, x):
         """`[batch, T, hidden_dim]` -> `[batch, T, hidden_dim]`."""
@@ -112,7 +113,13 @@ class _Block(keras.layers.Layer):
         )
         self.feed_forward_norm = self._norm("feed_forward_norm")
         self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
-        self.built = True
+
+    def build(self, input_shape=None):
+        """Makes the variables."""
+        self.attention.build()
+        self.feed_forward.build()
+        for norm in (self.attention_norm, self.feed_forward_norm):
+            norm.build((None, None, self.hidden_dim))
 
     def _attention(self, causal, name):
         return MultiHeadAttention(
@@ -127,9 +134,7 @@ class _Block(keras.layers.Layer):
         )
 
     def _norm(self, name):
-        norm = keras.layers.LayerNormalization(epsilon=self.epsilon, dtype=self.dtype_policy, name=name)
-        norm.build((None, None, self.hidden_dim))
-        return norm
+        return keras.layers.LayerNormalization(epsilon=self.epsilon, dtype=self.dtype_policy, name=name)
 
     def _before(self, norm, x):
         """What a sublayer reads: the normalised `x` (pre-norm), or `x` itself (post-norm)."""
@@ -181,9 +186,7 @@ class EncoderBlock(_Block):
         """
         h = self._before(self.attention_norm, x)
         h, *attention = _as_tuple(
-            self.attention(
-                h, padding_mask=padding_mask, return_attention=return_attention, training=training
-            )
+            self.attention(h, padding_mask=padding_mask, return_attention=return_attention, training=training)
         )
         x = self._after(self.attention_norm, x, h, training)
         h = self.feed_forward(self._before(self.feed_forward_norm, x))
@@ -212,6 +215,13 @@ class DecoderBlock(_Block):
         if cross_attention:
             self.cross_attention = self._attention(causal=False, name="cross_attention")
             self.cross_attention_norm = self._norm("cross_attention_norm")
+
+    def build(self, input_shape=None):
+        """Makes the variables."""
+        super().build()
+        if self.cross_attention is not None:
+            self.cross_attention.build()
+            self.cross_attention_norm.build((None, None, self.hidden_dim))
 
     def call(
         self,

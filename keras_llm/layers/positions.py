@@ -60,7 +60,6 @@ class SinusoidalPositionEncoding(keras.layers.Layer):
         _require_even("hidden_dim", hidden_dim)
         self.hidden_dim = hidden_dim
         self.max_wavelength = max_wavelength
-        self.built = True
 
     def call(self, positions):
         """int positions of any shape -> vectors, shape `positions.shape + [hidden_dim]`."""
@@ -90,16 +89,20 @@ class LearnedPositionEmbedding(keras.layers.Layer):
         self.context_length = context_length
         self.hidden_dim = hidden_dim
         self.initializer = keras.initializers.get(initializer)
+
+    def build(self, input_shape=None):
+        """Makes the table."""
         self.embeddings = self.add_weight(
-            name="embeddings", shape=(context_length, hidden_dim), initializer=self.initializer
+            name="embeddings", shape=(self.context_length, self.hidden_dim), initializer=self.initializer
         )
-        self.built = True
 
     def call(self, positions):
         """int positions below `context_length` -> vectors, shape `positions.shape + [hidden_dim]`."""
         length = positions.shape[-1] if len(positions.shape) else None
         if length is not None and length > self.context_length:
-            raise ValueError(f"A sequence of {length} tokens is longer than context_length={self.context_length}.")
+            raise ValueError(
+                f"A sequence of {length} tokens is longer than context_length={self.context_length}."
+            )
         return ops.take(ops.cast(self.embeddings, self.compute_dtype), positions, axis=0)
 
     def get_config(self):
@@ -129,7 +132,6 @@ class RotaryEmbedding(keras.layers.Layer):
         _require_even("head_dim", head_dim)
         self.head_dim = head_dim
         self.max_wavelength = max_wavelength
-        self.built = True
 
     def call(self, heads, positions):
         """Turns `heads` `[batch, num_heads, T, head_dim]` at int `positions`, `[T]` or `[batch, T]`."""

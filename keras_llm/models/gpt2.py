@@ -8,8 +8,20 @@ from keras_llm.layers import DecoderBlock, LearnedPositionEmbedding, token_posit
 
 # Sizes. "gpt2" to "gpt2-xl" are those of the paper, section 2.3; "nano" learns on a laptop in minutes.
 PRESETS = {
-    "nano": {"vocabulary_size": 2048, "context_length": 128, "hidden_dim": 128, "num_layers": 4, "num_heads": 4},
-    "mini": {"vocabulary_size": 8192, "context_length": 256, "hidden_dim": 384, "num_layers": 6, "num_heads": 6},
+    "nano": {
+        "vocabulary_size": 2048,
+        "context_length": 128,
+        "hidden_dim": 128,
+        "num_layers": 4,
+        "num_heads": 4,
+    },
+    "mini": {
+        "vocabulary_size": 8192,
+        "context_length": 256,
+        "hidden_dim": 384,
+        "num_layers": 6,
+        "num_heads": 6,
+    },
     "gpt2": {"hidden_dim": 768, "num_layers": 12, "num_heads": 12},
     "gpt2-medium": {"hidden_dim": 1024, "num_layers": 24, "num_heads": 16},
     "gpt2-large": {"hidden_dim": 1280, "num_layers": 36, "num_heads": 20},
@@ -68,9 +80,12 @@ class GPT2Model(keras.Model):
         # Layers
         policy = self.dtype_policy
         self.token_embedding = keras.layers.Embedding(
-            vocabulary_size, hidden_dim, embeddings_initializer=_normal(0.02), dtype=policy, name="token_embedding"
+            vocabulary_size,
+            hidden_dim,
+            embeddings_initializer=_normal(0.02),
+            dtype=policy,
+            name="token_embedding",
         )
-        self.token_embedding.build()
         self.position_embedding = LearnedPositionEmbedding(
             context_length, hidden_dim, initializer=_normal(0.01), dtype=policy, name="position_embedding"
         )
@@ -92,8 +107,15 @@ class GPT2Model(keras.Model):
             for i in range(num_layers)
         ]
         self.final_norm = keras.layers.LayerNormalization(epsilon=epsilon, dtype=policy, name="final_norm")
-        self.final_norm.build((None, None, hidden_dim))
-        self.built = True
+        self.build()
+
+    def build(self, input_shape=None):
+        """Makes the variables, at once: a model can be counted, filled and saved before its first call."""
+        self.token_embedding.build()
+        self.position_embedding.build()
+        for block in self.blocks:
+            block.build()
+        self.final_norm.build((None, None, self.hidden_dim))
 
     def call(
         self,

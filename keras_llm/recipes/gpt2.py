@@ -7,7 +7,9 @@ from typer import Option
 
 from keras_llm.recipes import runs
 
-Text = Annotated[str, Option("--data", "-d", help="A text file, a folder of them, or a name from `keras-llm datasets`.")]
+Text = Annotated[
+    str, Option("--data", "-d", help="A text file, a folder of them, or a name from `keras-llm datasets`.")
+]
 
 
 def train_gpt2(
@@ -24,10 +26,14 @@ def train_gpt2(
     tokenizer: Annotated[
         str, Option(help="byte_bpe or character, trained on the training text; or a folder with a tokenizer.")
     ] = "byte_bpe",
-    vocabulary: Annotated[int | None, Option(help="Tokens of a byte_bpe tokenizer; by default the size's.")] = None,
+    vocabulary: Annotated[
+        int | None, Option(help="Tokens of a byte_bpe tokenizer; by default the size's.")
+    ] = None,
     steps: Annotated[int, Option(help="Training steps.")] = 2000,
     batch_size: Annotated[int, Option(help="Windows a step.")] = 12,
-    learning_rate: Annotated[float, Option(help="The highest rate; it rises over the warmup, then falls to a tenth.")] = 1e-3,
+    learning_rate: Annotated[
+        float, Option(help="The highest rate; it rises over the warmup, then falls to a tenth.")
+    ] = 1e-3,
     warmup: Annotated[int, Option(help="Steps over which the rate rises.")] = 100,
     weight_decay: Annotated[float, Option(help="AdamW's decay of the weight matrices.")] = 0.1,
     dropout: Annotated[float, Option(help="Dropout rate.")] = 0.0,
@@ -37,8 +43,12 @@ def train_gpt2(
     ] = 20,
     seed: Annotated[int, Option(help="Of weights, dropout and the order of the data.")] = 0,
     tensorboard: Annotated[bool, Option(help="Also write logs for TensorBoard.")] = False,
-    output: Annotated[str | None, Option(help="Folder of the run; by default the next free one under runs/.")] = None,
-    result: Annotated[str | None, Option(help="Also write the figures, with all that led to them, to this JSON.")] = None,
+    output: Annotated[
+        str | None, Option(help="Folder of the run; by default the next free one under runs/.")
+    ] = None,
+    result: Annotated[
+        str | None, Option(help="Also write the figures, with all that led to them, to this JSON.")
+    ] = None,
 ) -> dict:
     """Train a GPT-2 on your own text, from nothing or from a checkpoint."""
     arguments = dict(locals())
@@ -61,11 +71,15 @@ def train_gpt2(
         model, text_tokenizer, _ = runs.open_run(start_from)
     else:
         sizes = _sizes(PRESETS, size, layers, heads, width, context)
-        text_tokenizer = make_tokenizer(tokenizer, texts["train"], vocabulary or sizes.get("vocabulary_size", 50257))
+        text_tokenizer = make_tokenizer(
+            tokenizer, texts["train"], vocabulary or sizes.get("vocabulary_size", 50257)
+        )
         sizes["vocabulary_size"] = text_tokenizer.vocabulary_size
         model = GPT2Model(**sizes, dropout=dropout)
     ids = {split: encode_texts(text_tokenizer, documents) for split, documents in texts.items()}
-    train = TokenWindows(ids["train"], model.context_length, batch_size, seed, vocabulary_size=model.vocabulary_size)
+    train = TokenWindows(
+        ids["train"], model.context_length, batch_size, seed, vocabulary_size=model.vocabulary_size
+    )
     glimpse = ids["validation"][: evaluate_on * batch_size * model.context_length + 1]
     validation = TokenWindows(glimpse, model.context_length, batch_size, shuffle=False)
 
@@ -102,6 +116,7 @@ def train_gpt2(
         epochs=looks,
         validation_data=validation,
         callbacks=callbacks,
+        shuffle=False,
         verbose=0,
     )
 
@@ -118,7 +133,11 @@ def train_gpt2(
     seconds = time.perf_counter() - started
     if result:
         write_result(
-            result, seed=seed, data={data: texts["train"] + texts["validation"]}, wall_seconds=seconds, metrics=metrics
+            result,
+            seed=seed,
+            data={data: texts["train"] + texts["validation"]},
+            wall_seconds=seconds,
+            metrics=metrics,
         )
     print(
         f"Validation loss {figures['loss']:.4f}, perplexity {figures['perplexity']:.2f} on {figures['tokens']:,} tokens; "

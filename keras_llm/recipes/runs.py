@@ -7,22 +7,28 @@ from keras_llm.files import read_json, write_json
 MODEL, SETTINGS, METRICS = "model.keras", "run.json", "metrics.json"
 
 
+def free_folder(output, name):
+    """The folder of a new run: `output`, which must not hold a run yet, or the next free name under `runs/`."""
+    if output is not None:
+        folder = pathlib.Path(output)
+        if (folder / SETTINGS).exists():
+            raise ValueError(f"{folder} already holds a run. Choose another --output, or remove that folder.")
+        return folder
+    names = (
+        pathlib.Path("runs") / f"{name}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 10_000)))
+    )
+    return next(folder for folder in names if not (folder / SETTINGS).exists())
+
+
 def begin(output, command, arguments):
     """Makes the folder of a new run and writes its settings there.
 
     Args:
-        output: the folder, which must not hold a run yet; None for the next free name under `runs/`.
+        output: see `free_folder`.
         command: words of the command line, such as `"train gpt2"`.
         arguments: dict of its options, so that `--config run.json` repeats the run.
     """
-    if output is None:
-        stem = pathlib.Path("runs") / command.split()[-1]
-        names = [stem, *(stem.with_name(f"{stem.name}-{i}") for i in range(2, 10_000))]
-        folder = next(name for name in names if not (name / SETTINGS).exists())
-    else:
-        folder = pathlib.Path(output)
-        if (folder / SETTINGS).exists():
-            raise ValueError(f"{folder} already holds a run. Choose another --output, or remove that folder.")
+    folder = free_folder(output, command.split()[-1])
     folder.mkdir(parents=True, exist_ok=True)
     arguments = {name: value for name, value in arguments.items() if name not in ("output", "result")}
     write_json(folder / SETTINGS, {"command": command, "arguments": arguments})
@@ -36,7 +42,7 @@ def open_run(folder):
     """
     import keras
 
-    from keras_llm.models.gpt2 import GPT2Model  # noqa: F401  (registers the class)
+    from keras_llm.models.gpt2 import GPT2Model
     from keras_llm.tokenizers import Tokenizer
 
     path = pathlib.Path(folder)

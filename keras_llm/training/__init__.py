@@ -1,0 +1,1 @@
+"""Losses, optimizer, callbacks and results of training with `model.fit`."""

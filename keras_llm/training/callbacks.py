@@ -44,7 +44,9 @@ class Progress(keras.callbacks.Callback):
         monitor: validation quantities to print, by their names in Keras' logs.
     """
 
-    def __init__(self, total_steps, tokens_per_step, unit="tokens", every_seconds=10, monitor=("val_perplexity",)):
+    def __init__(
+        self, total_steps, tokens_per_step, unit="tokens", every_seconds=10, monitor=("val_perplexity",)
+    ):
         super().__init__()
         self.total_steps = total_steps
         self.tokens_per_step = tokens_per_step
@@ -55,7 +57,9 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Tells that the first step takes longer."""
-        print(f"Training for {self.total_steps:,} steps. The first one compiles the model, which takes a while.")
+        print(
+            f"Training for {self.total_steps:,} steps. The first one compiles the model, which takes a while."
+        )
         self.shown = None
 
     def on_train_batch_end(self, batch, logs=None):

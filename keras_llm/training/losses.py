@@ -18,7 +18,9 @@ def token_losses(labels, logits):
     """
     counted = ops.not_equal(labels, IGNORED_LABEL)  # [batch, T]
     labels = ops.where(counted, labels, 0)
-    losses = keras.losses.sparse_categorical_crossentropy(labels, ops.cast(logits, "float32"), from_logits=True)
+    losses = keras.losses.sparse_categorical_crossentropy(
+        labels, ops.cast(logits, "float32"), from_logits=True
+    )
     weights = ops.cast(counted, "float32")
     return losses * weights, weights
 

@@ -29,6 +29,7 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         self.floor = peak / 10 if floor is None else floor
 
     def __call__(self, step):
+        """The rate at this step, a float32 scalar."""
         step = ops.cast(step, "float32")
         rise = self.peak * (step + 1.0) / (self.warmup_steps + 1)
         done = (step - self.warmup_steps) / (self.total_steps - self.warmup_steps)

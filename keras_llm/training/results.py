@@ -78,7 +78,9 @@ def _commit():
 
 
 def _git(folder, *words):
-    return subprocess.run(["git", "-C", folder, *words], check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        ["git", "-C", folder, *words], check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 def _versions():

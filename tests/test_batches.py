@@ -1,0 +1,105 @@
+"""Batches: pure functions of the seed and the number, complete, and nothing from beyond the text."""
+
+import numpy as np
+import pytest
+
+from keras_llm.datasets.batches import IGNORED_LABEL, Batches, PaddedBatches, TokenWindows, pad_rows
+
+TEXT = np.arange(1000, 1101)  # 101 tokens, each of its own, so that a place can be told from its id
+
+
+def test_labels_are_the_next_tokens():
+    token_ids, labels = TokenWindows(TEXT, 10, 4, seed=1).batch(0)
+    assert token_ids.shape == labels.shape == (4, 10) and token_ids.dtype == labels.dtype == np.int32
+    np.testing.assert_array_equal(labels, token_ids + 1)
+
+
+def test_a_batch_depends_on_seed_and_number_alone():
+    windows = TokenWindows(TEXT, 10, 3, seed=5)
+    first = [windows.batch(i) for i in range(9)]
+    again = TokenWindows(TEXT, 10, 3, seed=5)
+    for i in reversed(range(9)):  # in any order
+        np.testing.assert_array_equal(again.batch(i), first[i])
+    later = TokenWindows(TEXT, 10, 3, seed=5, first_batch=4)
+    np.testing.assert_array_equal(later[2], first[6])
+    assert not np.array_equal(TokenWindows(TEXT, 10, 3, seed=6).batch(0), first[0])
+
+
+def test_two_workers_share_one_run():
+    windows = TokenWindows(TEXT, 10, 2, seed=5)
+    whole = [windows.batch(i)[0] for i in range(10)]
+    shares = [[TokenWindows(TEXT, 10, 2, seed=5).batch(i)[0] for i in range(w, 10, 2)] for w in range(2)]
+    for i in range(10):
+        np.testing.assert_array_equal(shares[i % 2][i // 2], whole[i])
+
+
+def test_an_epoch_holds_every_window_once_and_epochs_differ():
+    windows = TokenWindows(TEXT, 10, 2, seed=0)
+    assert windows.steps_per_epoch == 5 and windows.num_batches is None
+    epochs = [np.concatenate([windows.batch(e * 5 + i)[0] for i in range(5)]) for e in range(3)]
+    for epoch in epochs:
+        starts = np.sort(epoch[:, 0])
+        np.testing.assert_array_equal(np.diff(starts), 10)  # side by side, none twice
+    assert not np.array_equal(epochs[0], epochs[1])
+
+
+def test_shuffled_epochs_cut_the_text_at_other_offsets():
+    text = np.arange(2000, 2108)  # 107 tokens to predict: 10 windows of 10, 7 to spare
+    windows = TokenWindows(text, 10, 10, seed=0)
+    offsets = {int(windows.batch(epoch)[0].min()) - 2000 for epoch in range(30)}
+    assert offsets <= set(range(8)) and len(offsets) >= 4
+
+
+@pytest.mark.parametrize("tokens", [2, 10, 11, 12, 57, 101])
+def test_evaluation_predicts_each_token_exactly_once(tokens):
+    windows = TokenWindows(TEXT[:tokens], 10, 3, shuffle=False)
+    labels = np.concatenate([windows[i][1].ravel() for i in range(windows.num_batches)])
+    np.testing.assert_array_equal(labels[labels != IGNORED_LABEL], TEXT[1:tokens])
+    for i in range(windows.num_batches):
+        token_ids, labels = windows[i]
+        counted = labels != IGNORED_LABEL
+        np.testing.assert_array_equal(labels[counted], token_ids[counted] + 1)
+
+
+def test_padded_rows_and_labels():
+    batches = PaddedBatches([[1, 2, 3], [4], [5, 6]], [7, 8, 9], length=2, batch_size=2, shuffle=False)
+    inputs, labels = batches[0]
+    assert inputs.tolist() == [[1, 2], [4, 0]] and labels.tolist() == [7, 8]
+    inputs, labels = batches[1]
+    assert inputs.tolist() == [[5, 6]] and labels.tolist() == [9]
+    tags = PaddedBatches([[1, 2, 3], [4]], [[1, 0, 1], [1]], length=4, batch_size=2, shuffle=False)
+    assert tags[0][1].tolist() == [[1, 0, 1, IGNORED_LABEL], [1] + [IGNORED_LABEL] * 3]
+
+
+def test_shuffled_rows_keep_their_labels_and_come_all():
+    batches = PaddedBatches([[i] for i in range(10)], list(range(10)), length=1, batch_size=3, seed=2)
+    assert batches.steps_per_epoch == 4
+    seen = []
+    for i in range(4):
+        inputs, labels = batches.batch(i)
+        assert inputs[:, 0].tolist() == labels.tolist()
+        seen += labels.tolist()
+    assert sorted(seen) == list(range(10)) and seen != list(range(10))
+
+
+def test_pad_rows():
+    assert pad_rows([[1], [1, 2, 3]], 2, 9).tolist() == [[1, 9], [1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: TokenWindows([1, 2, 70], 1, 1, vocabulary_size=65),
+            "Token id 70 is outside the vocabulary of 65",
+        ),
+        (lambda: TokenWindows([1, -2, 3], 1, 1, vocabulary_size=65), "Token id -2 is outside"),
+        (lambda: TokenWindows([1, 2], 10, 1), "2 tokens is too short for windows of 10"),
+        (lambda: TokenWindows(TEXT, 10, 0), "batch_size must be at least 1"),
+        (lambda: PaddedBatches([[1]], [1, 2], 3, 1), "1 sequences but 2 labels"),
+        (lambda: Batches(0, 1), "0 rows do not fill one batch"),
+    ],
+)
+def test_wrong_inputs_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

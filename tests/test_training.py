@@ -1,0 +1,205 @@
+"""Loss, metrics, optimizer and callbacks against computations by hand."""
+
+import csv
+import json
+import math
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from test_gpt2 import tiny
+
+from keras_llm.datasets.batches import IGNORED_LABEL, TokenWindows
+from keras_llm.evaluation.language import evaluate_language_model
+from keras_llm.files import atomic_path, read_json
+from keras_llm.training.callbacks import Curves, Progress, SaveBest
+from keras_llm.training.losses import Perplexity, TokenAccuracy, TokenCrossEntropy, TokenLoss
+from keras_llm.training.optimizers import WarmupCosine, adamw
+from keras_llm.training.results import checksum, write_result
+
+LABELS = np.array([[0, 2, 1], [3, 3, 0]], "int32")
+LOGITS = np.random.default_rng(0).normal(size=(2, 3, 4)).astype("float32")
+
+
+def by_hand(labels, logits):
+    """-log softmax at the label, token by token; ignored ones left out."""
+    losses = []
+    for label, scores in zip(labels.ravel(), logits.reshape(-1, logits.shape[-1]).astype("float64")):
+        if label != IGNORED_LABEL:
+            losses.append(math.log(sum(math.exp(score) for score in scores)) - scores[label])
+    return losses
+
+
+def test_loss_is_the_mean_over_tokens():
+    loss = float(TokenCrossEntropy()(LABELS, LOGITS))
+    assert loss == pytest.approx(np.mean(by_hand(LABELS, LOGITS)), rel=1e-6)
+
+
+@pytest.mark.parametrize("length", [8, 16, 64])
+def test_padding_does_not_dilute_the_loss(length):
+    rng = np.random.default_rng(1)
+    labels = np.full((2, length), IGNORED_LABEL, "int32")
+    logits = rng.normal(size=(2, length, 5)).astype("float32")
+    labels[:, :4], logits[:, :4] = (
+        np.arange(8).reshape(2, 4) % 5,
+        np.linspace(-2, 2, 40).reshape(2, 4, 5) ** 2,
+    )
+    expected = np.mean(by_hand(labels[:, :4], logits[:, :4]))  # 8 real tokens
+    assert float(TokenCrossEntropy()(labels, logits)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_batch_without_any_label_gives_zero_not_nan():
+    assert float(TokenCrossEntropy()(np.full((1, 3), IGNORED_LABEL), LOGITS[:1])) == 0.0
+
+
+def test_loss_of_half_precision_logits_is_computed_in_float32():
+    logits = ops.cast(LOGITS * 50, "float16")
+    expected = np.mean(by_hand(LABELS, np.asarray(ops.cast(logits, "float32"))))
+    assert float(TokenCrossEntropy()(LABELS, logits)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_metrics_weigh_tokens_not_batches():
+    labels = LABELS.copy()
+    labels[1, 1:] = IGNORED_LABEL  # batches of 3 and of 1 token
+    losses = by_hand(labels, LOGITS)
+    hits = [
+        int(LOGITS[i, t].argmax() == labels[i, t]) for i in range(2) for t in range(3) if labels[i, t] >= 0
+    ]
+    for metric, expected in (
+        (TokenLoss(), np.mean(losses)),
+        (Perplexity(), math.exp(np.mean(losses))),
+        (TokenAccuracy(), np.mean(hits)),
+    ):
+        for i in range(2):
+            metric.update_state(labels[i : i + 1], LOGITS[i : i + 1])
+        assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
+        metric.reset_state()
+        assert float(metric.result()) == pytest.approx(1.0 if isinstance(metric, Perplexity) else 0.0)
+
+
+def test_warmup_and_cosine_by_hand():
+    rate = WarmupCosine(peak=1.0, warmup_steps=4, total_steps=14, floor=0.2)
+    steps = {0: 0.2, 1: 0.4, 3: 0.8, 4: 1.0, 9: 0.2 + 0.8 / 2, 14: 0.2, 99: 0.2}
+    for step, expected in steps.items():
+        assert float(rate(step)) == pytest.approx(expected, abs=1e-6), step
+    assert float(WarmupCosine(1.0, 0, 10)(0)) == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="warmup_steps=10 must lie in 0 to total_steps=10"):
+        WarmupCosine(1.0, 10, 10)
+
+
+def test_adamw_decays_matrices_alone_and_equals_its_formula():
+    model = tiny()
+    optimizer = adamw(model, learning_rate=0.1, weight_decay=0.5, clip_norm=None)
+    before = {variable.path: np.asarray(variable).astype("float64") for variable in model.trainable_variables}
+    gradients = [np.full(variable.shape, 0.3, "float32") for variable in model.trainable_variables]
+    optimizer.build(model.trainable_variables)
+    optimizer.apply([ops.convert_to_tensor(gradient) for gradient in gradients], model.trainable_variables)
+    for variable in model.trainable_variables:
+        decayed = before[variable.path] * (1 - 0.1 * 0.5 if len(variable.shape) >= 2 else 1)
+        # Loshchilov and Hutter 2019, algorithm 2, first step: the moments' corrections cancel
+        expected = decayed - 0.1 * 0.3 / (0.3 + 1e-8)
+        np.testing.assert_allclose(
+            np.asarray(variable), expected, rtol=1e-4, atol=1e-5, err_msg=variable.path
+        )
+
+
+def compiled(model, rate=1e-2):
+    model.compile(
+        adamw(model, rate), TokenCrossEntropy(), metrics=[TokenLoss(), Perplexity()], jit_compile=True
+    )
+    return model
+
+
+TEXT = np.tile(np.arange(1, 13), 60)  # the next token follows from the last
+
+
+def test_fit_learns_and_the_callbacks_leave_their_files(tmp_path, capsys):
+    model = compiled(tiny(num_layers=1))
+    train, validation = TokenWindows(TEXT, 12, 8, seed=0), TokenWindows(TEXT[:100], 12, 4, shuffle=False)
+    keras.utils.set_random_seed(0)
+    history = model.fit(
+        train,
+        steps_per_epoch=40,
+        epochs=3,
+        shuffle=False,
+        validation_data=validation,
+        verbose=0,
+        callbacks=[
+            SaveBest(tmp_path / "model.keras"),
+            Progress(120, 96, every_seconds=0),
+            Curves(tmp_path, title="test"),
+        ],
+    ).history
+    assert history["val_token_loss"][-1] < 0.2 < 2 < history["token_loss"][0] + 1.5
+    with open(tmp_path / "history.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [40, 80, 120]
+    assert [float(row["val_perplexity"]) for row in rows] == pytest.approx(history["val_perplexity"])
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    printed = capsys.readouterr().out
+    assert (
+        "step    120 of 120" in printed and "tokens/s" in printed and "validation after step 120" in printed
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.png", "history.csv", "model.keras"]
+
+    best = keras.saving.load_model(tmp_path / "model.keras")
+    figures = evaluate_language_model(best, TEXT[:100])
+    assert figures["tokens"] == 99
+    logits = [np.asarray(best(TEXT[None, i : min(i + 24, 99)].astype("int32"))) for i in range(0, 99, 24)]
+    labels = [TEXT[None, i + 1 : min(i + 24, 99) + 1] for i in range(0, 99, 24)]
+    losses = [loss for label, scores in zip(labels, logits) for loss in by_hand(label, scores)]
+    assert figures["loss"] == pytest.approx(np.mean(losses), rel=1e-4)
+    assert figures["perplexity"] == pytest.approx(math.exp(np.mean(losses)), rel=1e-4)
+
+
+def test_save_best_keeps_the_best_and_survives_a_failed_write(tmp_path, monkeypatch):
+    model = tiny(num_layers=1)
+    callback = SaveBest(tmp_path / "model.keras", monitor="val_accuracy", mode="max")
+    callback.set_model(model)
+    saved = []
+    for value in (0.5, 0.7, 0.6):
+        callback.on_epoch_end(0, {"val_accuracy": value})
+        saved.append((tmp_path / "model.keras").stat().st_mtime_ns)
+    assert saved[0] != saved[1] == saved[2]
+    good = (tmp_path / "model.keras").read_bytes()
+
+    def half(path, *args, **kwargs):
+        pathlib.Path(path).write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(model, "save", half)
+    with pytest.raises(OSError, match="No space"):
+        callback.on_epoch_end(0, {"val_accuracy": 0.9})
+    assert (tmp_path / "model.keras").read_bytes() == good
+    assert len(list(tmp_path.iterdir())) == 1  # no half file is left
+
+
+def test_atomic_path_and_json(tmp_path):
+    with atomic_path(tmp_path / "new" / "a.txt") as temporary:
+        temporary.write_text("one")
+        assert not (tmp_path / "new" / "a.txt").exists()
+    assert (tmp_path / "new" / "a.txt").read_text() == "one"
+    (tmp_path / "broken.json").write_text('{"a": ')
+    with pytest.raises(ValueError, match=r"broken\.json is not valid JSON"):
+        read_json(tmp_path / "broken.json")
+    with pytest.raises(FileNotFoundError, match=r"none\.json does not exist"):
+        read_json(tmp_path / "none.json")
+
+
+def test_results_say_what_led_to_them(tmp_path):
+    (tmp_path / "text.txt").write_text("abc")
+    data = {"text.txt": tmp_path / "text.txt", "words": "abc"}
+    write_result(
+        tmp_path / "run.json", seed=3, data=data, wall_seconds=1.26, metrics={"validation_loss": 0.5}
+    )
+    result = json.loads((tmp_path / "run.json").read_text())
+    sha_of_abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert [entry["sha256"] for entry in result["data"]] == [sha_of_abc] * 2
+    assert (result["name"], result["seed"], result["wall_seconds"]) == ("run", 3, 1.3)
+    assert result["metrics"] == {"validation_loss": 0.5}
+    assert result["versions"]["keras"] == keras.__version__
+    assert result["versions"]["backend"] == keras.backend.backend()
+    assert result["hardware"]["cores"] >= 1 and result["command"]
+    assert checksum(["ab", "c"]) != checksum(["a", "bc"])
