@@ -4,6 +4,7 @@ import atexit
 import functools
 import inspect
 import os
+import pathlib
 import re
 import sys
 import threading
@@ -14,6 +15,7 @@ from typer import Argument, Option
 
 from keras_llm.files import read_json
 from keras_llm.recipes.gpt2 import encode_texts, load_texts, train_gpt2
+from keras_llm.recipes.lstm import evaluate_lstm, train_lstm
 from keras_llm.recipes.quickstart import quickstart
 from keras_llm.recipes.runs import open_run
 
@@ -108,6 +110,7 @@ def _configured(recipe):
 
 
 train.command("gpt2")(_configured(train_gpt2))
+train.command("lstm")(_configured(train_lstm))
 app.command()(quickstart)
 
 Model = Annotated[
@@ -121,16 +124,26 @@ def evaluate(
     data: Annotated[
         str | None, Option("--data", "-d", help="Text to measure on; by default the run's own.")
     ] = None,
-    split: Annotated[str | None, Option(help="train, validation or test.")] = "validation",
+    split: Annotated[
+        str | None, Option(help="Part of the data: train, validation or test; `all` for all of it.")
+    ] = "validation",
     data_dir: Annotated[str | None, Option(help="Where TensorFlow Datasets keeps its prepared sets.")] = None,
 ):
-    """Measure a trained model: loss and perplexity."""
-    from keras_llm.evaluation.language import evaluate_language_model
-
+    """Measure a trained model: loss and perplexity, or accuracy."""
+    split = None if split == "all" else split
     network, text_tokenizer, settings = open_run(model)
-    data = data or settings.get("arguments", {}).get("data")
+    arguments = settings.get("arguments", {})
+    data = data or arguments.get("validation") or arguments.get("data")
     if data is None:
         raise ValueError("This model has no text of its own: give one with --data.")
+    if settings.get("command") == "train lstm":
+        figures = evaluate_lstm(
+            pathlib.Path(model), network, text_tokenizer, arguments, data, split, data_dir
+        )
+        print(f"{data} ({split}): accuracy {figures['accuracy']:.4f}, loss {figures['loss']:.4f}")
+        return
+    from keras_llm.evaluation.language import evaluate_language_model
+
     ids = encode_texts(text_tokenizer, load_texts(data, split, data_dir))
     figures = evaluate_language_model(network, ids)
     print(
@@ -164,7 +177,9 @@ def generate(
     from keras_llm.generation import Sampler, TextGenerator
 
     sampler = Sampler(temperature, top_k, top_p, min_p, repetition_penalty)
-    network, text_tokenizer, _ = open_run(model)
+    network, text_tokenizer, settings = open_run(model)
+    if settings.get("command") == "train lstm":
+        raise ValueError(f"{model} is an LSTM; text is written by a GPT-2.")
     writer = TextGenerator(network, text_tokenizer)
     print(prompt, end="", flush=True)
     overflow = "slide" if slide else "error"

@@ -769,3 +769,18 @@ def test_docstring_errors(cache):
         docstring_corpus("dev", packages=("click",))
     with raises(ValueError, "packages", "no_such_package"):
         docstring_corpus(packages=("no_such_package",))
+
+
+def test_paths_are_also_looked_for_in_the_data_folder(tmp_path, monkeypatch):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a.en").write_text("one\ntwo\n")
+    (tmp_path / "set" / "a.de").write_text("eins\nzwei\n")
+    monkeypatch.chdir(tmp_path / "set")
+    monkeypatch.setenv("KERAS_LLM_DATA", str(tmp_path))
+    assert load("set/a.en,set/a.de") == [
+        {"source": "one", "target": "eins"},
+        {"source": "two", "target": "zwei"},
+    ]
+    assert load("a.en,a.de")[0] == {"source": "one", "target": "eins"}  # what is here comes first
+    with pytest.raises((FileNotFoundError, ValueError), match=r"set/none\.csv"):
+        load("set/none.csv")

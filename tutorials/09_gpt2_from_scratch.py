@@ -442,7 +442,7 @@ figure, panels = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained")
 panels[0].plot(looks, history["token_loss"], color="tab:gray", label="training")
 panels[0].plot(looks, history["val_token_loss"], color="tab:blue", label="validation")
 panels[0].axhline(np.log(V), color="black", linestyle=":", label="knowing nothing")
-panels[0].set(title="Loss", xlabel="step", ylabel="nats a token", xlim=(0, STEPS), ylim=(0, None))
+panels[0].set(title="Loss", xlabel="step", ylabel="nats a token", xlim=(0, STEPS))
 panels[0].legend()
 panels[1].plot([float(rate(step)) for step in range(STEPS)], color="tab:orange")
 panels[1].set(

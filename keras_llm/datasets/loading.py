@@ -1,5 +1,6 @@
 """One call for every source of text: `load`."""
 
+import os
 import pathlib
 
 from keras_llm.datasets.catalogue import BUNDLED, EMBEDDED, read_bundled
@@ -31,7 +32,8 @@ def load(source, split=None, data_dir=None, columns=None):
         source: one of
             - a bundled sample, such as `"topics_en"` (`names()` lists them);
             - `"docstrings"`, the English prose of the installed Python packages;
-            - a path: `.txt`, a folder of `.txt`, `.csv`, `.tsv` (also `.txt` with `columns`), `.jsonl`, `.json`
+            - a path, from here or from the folder that the environment variable `KERAS_LLM_DATA` names: `.txt`,
+              a folder of `.txt`, `.csv`, `.tsv` (also `.txt` with `columns`), `.jsonl`, `.json`
               (SQuAD), `.conll`, or two parallel files as `"train.en,train.de"`;
             - a TFDS name, such as `"imdb_reviews"` or `"glue/sst2"`.
         split: `"train"`, `"validation"`, `"test"`, or None for all rows; for TFDS any split TFDS understands.
@@ -52,6 +54,7 @@ def load(source, split=None, data_dir=None, columns=None):
         return _rows_of_split(read_bundled(source), source, split)
     if source == EMBEDDED:
         return [{"text": document} for document in docstring_corpus(split)]
+    source = _in_data_folder(source)
     if _is_path(source):
         rows = read_file(source, columns)
         if _is_running_text(source, columns):
@@ -61,6 +64,16 @@ def load(source, split=None, data_dir=None, columns=None):
         return load_tfds(source, split, data_dir, columns)
     except LookupError as error:
         raise ValueError(_unknown(source)) from error
+
+
+def _in_data_folder(source):
+    """A path that is not there from here may be meant from the folder that `KERAS_LLM_DATA` names."""
+    folder = os.environ.get("KERAS_LLM_DATA")
+    paths = source.split(",")
+    if not folder or any(pathlib.Path(path).exists() for path in paths):
+        return source
+    there = [pathlib.Path(folder) / path for path in paths]
+    return ",".join(map(str, there)) if all(path.exists() for path in there) else source
 
 
 def _is_path(source):

@@ -121,7 +121,7 @@ def train_gpt2(
     )
 
     # The figures of the model that was kept, on the whole validation text
-    model = keras.saving.load_model(folder / runs.MODEL)
+    model = keras.saving.load_model(folder / runs.MODEL, compile=False)
     figures = evaluate_language_model(model, ids["validation"])
     metrics = {
         "validation_loss": figures["loss"],

@@ -4,7 +4,7 @@ import pathlib
 
 from keras_llm.files import read_json, write_json
 
-MODEL, SETTINGS, METRICS = "model.keras", "run.json", "metrics.json"
+MODEL, SETTINGS, METRICS, LABELS = "model.keras", "run.json", "metrics.json", "labels.json"
 
 
 def free_folder(output, name):
@@ -51,4 +51,4 @@ def open_run(folder):
     settings = read_json(path / SETTINGS)
     if not (path / MODEL).is_file():
         raise FileNotFoundError(f"{path} has no {MODEL}: its training ended before the first evaluation.")
-    return keras.saving.load_model(path / MODEL), Tokenizer.from_pretrained(path), settings
+    return keras.saving.load_model(path / MODEL, compile=False), Tokenizer.from_pretrained(path), settings
