@@ -280,8 +280,7 @@ def count_up(n, length=8, seed=0):
 
 LEARNABLE = [
     ("classifier", first_token_decides, {}),
-    ("classifier", first_token_decides, {"cell": "gru", "bidirectional": True, "num_layers": 2}),
-    ("tagger", tag_is_parity, {"bidirectional": True}),
+    ("tagger", tag_is_parity, {"cell": "gru", "bidirectional": True}),
     ("language_model", count_up, {}),
 ]
 
@@ -309,8 +308,8 @@ def by_hand(model, X, y):
     return np.mean(losses), np.mean(hits)
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, 7, 100])
-@pytest.mark.parametrize(("task", "data"), [(task, data) for task, data, _ in LEARNABLE[1:]])
+@pytest.mark.parametrize("batch_size", [4, 100])
+@pytest.mark.parametrize(("task", "data"), [(task, data) for task, data, _ in LEARNABLE])
 def test_evaluation_weighs_each_label_the_same(task, data, batch_size):
     model = tiny(task)
     X, y = data(10)
@@ -361,10 +360,10 @@ def test_patience_goes_back_to_the_best_epoch():
     X_validation, y_validation = first_token_decides(40, seed=7)
     model, recorder = tiny(), Recorder()
     history = lstm.train_model(
-        model, X, y, X_validation, y_validation, 30, 8, learning_rate=0.02, patience=2, callbacks=[recorder]
+        model, X, y, X_validation, y_validation, 40, 20, learning_rate=0.05, patience=2, callbacks=[recorder]
     ).history["val_accuracy"]
     best = int(np.argmax(history))
-    assert len(history) == best + 3 < 30
+    assert len(history) == best + 3 < 40
     close(lstm.evaluate_model(model, X_validation, y_validation)["accuracy"], history[best])
     for kept, recorded in zip(model.get_weights(), recorder.weights[best]):
         np.testing.assert_array_equal(kept, recorded)

@@ -30,7 +30,7 @@ for bias in (1, 6):
     gate = 1 / (1 + np.exp(-bias))
     print(f"bias {bias}: gates near {gate:.3f}; of the change, {left[bias]:.5f} is left after 50 words")
 
-# The new cell has forgotten; 0.73 to the power of 50 is 0.0000002 (what is left here is also rounding). With a
-# bias of 6 the gates are almost open. Their products alone would leave 0.998 to the power of 50 = 0.88; the state
-# shows less or more of it, as the output gate and the tanh let through.
+# The new cell has forgotten. 0.731 to the power of 50 would be 0.0000002; it is a little more, because the gates move with
+# the words, and because the state h, too, carries something on. With a bias of 6 the gates are almost open: 0.998 to the
+# power of 50 is 0.88. The state shows less of it, since the memory fills up with fifty words, where the tanh is flat.
 assert left[1] < 0.001 < 0.1 < left[6]

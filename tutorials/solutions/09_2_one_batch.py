@@ -12,13 +12,13 @@ text = np.random.default_rng(0).integers(0, V, (BATCH, CONTEXT + 1))  # even dic
 token_ids, next_ids = text[:, :-1], text[:, 1:]
 
 
-def train(labels_of_step, steps=150):
+def train(labels_of_step, steps=80):
     """The loss of the last step, for a fresh model."""
     keras.utils.set_random_seed(0)
     model = GPT2Model(
         vocabulary_size=V, context_length=CONTEXT, hidden_dim=64, num_layers=2, num_heads=2, dropout=0.0
     )
-    model.compile(adamw(model, 3e-3, weight_decay=0.0), TokenCrossEntropy())
+    model.compile(adamw(model, 5e-3, weight_decay=0.0), TokenCrossEntropy())
     for step in range(steps):
         loss = model.train_on_batch(token_ids, labels_of_step(step))
     return float(loss)
