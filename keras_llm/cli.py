@@ -16,6 +16,7 @@ from typer import Argument, Option
 from keras_llm.files import read_json
 from keras_llm.recipes.gpt2 import encode_texts, load_texts, train_gpt2
 from keras_llm.recipes.lstm import evaluate_lstm, train_lstm
+from keras_llm.recipes.options import DataDir
 from keras_llm.recipes.quickstart import quickstart
 from keras_llm.recipes.runs import open_run
 
@@ -127,7 +128,7 @@ def evaluate(
     split: Annotated[
         str | None, Option(help="Part of the data: train, validation or test; `all` for all of it.")
     ] = "validation",
-    data_dir: Annotated[str | None, Option(help="Where TensorFlow Datasets keeps its prepared sets.")] = None,
+    data_dir: DataDir = None,
 ):
     """Measure a trained model: loss and perplexity, or accuracy."""
     split = None if split == "all" else split
@@ -192,7 +193,7 @@ def generate(
 def datasets(
     name: Annotated[str | None, Argument(help="Show the first rows of this one.")] = None,
     split: Annotated[str | None, Option(help="train, validation or test; by default all.")] = None,
-    data_dir: Annotated[str | None, Option(help="Where TensorFlow Datasets keeps its prepared sets.")] = None,
+    data_dir: DataDir = None,
     rows: Annotated[int, Option(help="How many rows to show.")] = 3,
 ):
     """List the data sets that can be used by name, or look into one."""
@@ -222,7 +223,7 @@ def train_tokenizer(
     kind: Annotated[str, Option(help="byte_bpe, wordpiece, word or character.")] = "byte_bpe",
     vocabulary: Annotated[int, Option(help="The most tokens to have.")] = 8192,
     lowercase: Annotated[bool, Option(help="Lower-case all text first.")] = False,
-    data_dir: Annotated[str | None, Option(help="Where TensorFlow Datasets keeps its prepared sets.")] = None,
+    data_dir: DataDir = None,
 ):
     """Train a tokenizer on the training part of a text."""
     from keras_llm.tokenizers import Tokenizer

@@ -540,7 +540,7 @@ for name in data:
 # - So the bag is what you should take here: it is counted in a moment, and it is easier to explain.
 # - On the *validation* rows the network was ahead for Chinese characters, 0.87 against 0.82. That was the best of three
 #   cells and of fourteen epochs. On new rows the luck is gone. This is why the test comes once, and last.
-# - The intervals are 20 to 30 points wide. Who reports "0.83" for 35 rows, and no more, says almost nothing.
+# - Most of the intervals are 20 to 26 points wide. Who reports "0.83" for 35 rows, and no more, says almost nothing.
 #
 # The network must learn everything from a few hundred sentences: what words mean, and how to read. Two things can help:
 # more labelled rows (try it with `KERAS_LLM_DATA`), and text without labels, which is cheap: that is chapter 5.
@@ -582,9 +582,9 @@ for name, d in data.items():
 
 # %% [markdown]
 # In the stored run, nothing changes for English: topics are in the words. A sentence with *goal* and *coach* is about
-# sports, however you turn it. Chinese characters lose a little, perhaps because two neighbours together are a word; but
-# 0.1 are four rows. So here a memory of the order has little to win. Exercise 3 has a task where it wins everything, and
-# chapter 5 a task that *is* the order: which word comes next?
+# sports, however you turn it. Chinese loses a little (two characters together are a word, for example), but 0.1 are four
+# rows. So here a memory of the order has little to win. Exercise 3 has a task where it wins everything, and chapter 5 a
+# task that *is* the order: which word comes next?
 #
 # ## Your own text
 #

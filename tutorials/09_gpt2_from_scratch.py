@@ -27,16 +27,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 from keras import layers, ops
 
+keras.utils.set_random_seed(0)
+
+# %%
+from keras_llm import GPT2Model, Sampler, TextGenerator, Tokenizer, WarmupCosine, adamw
 from keras_llm.baselines.ngram import NgramModel
 from keras_llm.datasets import load
 from keras_llm.datasets.batches import TokenWindows
-from keras_llm.generation import Sampler, TextGenerator
-from keras_llm.models.gpt2 import GPT2Model
-from keras_llm.tokenizers import Tokenizer
 from keras_llm.training.losses import Perplexity, TokenCrossEntropy, TokenLoss
-from keras_llm.training.optimizers import WarmupCosine, adamw
-
-keras.utils.set_random_seed(0)
 
 # %% [markdown]
 # ## A GPT-2 that is none
@@ -47,6 +45,8 @@ keras.utils.set_random_seed(0)
 
 # %%
 FACES, LENGTH = 16, 8  # the numbers of different tokens, and of tokens in a row
+
+# %%
 
 
 class ShortGPT2(keras.Model):
@@ -76,7 +76,7 @@ def throw(rows, seed):
     return dice[:, :-1], dice[:, 1:]  # tokens, and for each token the next one
 
 
-token_ids, next_ids = throw(64 * (300 if FULL else 150), seed=0)
+token_ids, next_ids = throw(64 * (300 if FULL else 120), seed=0)
 print("tokens     ", token_ids[0])
 print("next tokens", next_ids[0])
 print(f"best possible loss: {np.log(FACES):.3f}")
@@ -350,7 +350,7 @@ SOURCE = str(shakespeare) if shakespeare.is_file() else "docstrings"
 
 texts = {split: [row["text"] for row in load(SOURCE, split)] for split in ("train", "validation")}
 if not FULL:
-    texts = {split: texts[split][: len(texts[split]) // 10 + 1] for split in texts}
+    texts = {split: texts[split][: len(texts[split]) // 15 + 1] for split in texts}
 for split, documents in texts.items():
     print(f"{split}: {len(documents):,} documents, {sum(map(len, documents)):,} characters")
 
@@ -407,13 +407,13 @@ assert 0.9 < fresh / V < 1.1
 # - **`jit_compile=True`** compiles the whole step by XLA; on a CPU, Keras does not do this unless it is asked to.
 
 # %%
-STEPS, LOOKS = (1600, 20) if FULL else (160, 8)
-rate = WarmupCosine(peak=2e-3, warmup_steps=STEPS // 20, total_steps=STEPS)
+STEPS, LOOKS = (2000, 20) if FULL else (120, 4)
+rate = WarmupCosine(peak=4e-3, warmup_steps=STEPS // 10, total_steps=STEPS)
 model.compile(adamw(model, rate), TokenCrossEntropy(), metrics=[TokenLoss(), Perplexity()], jit_compile=True)
 
 
 def tell(look, logs):
-    if look % 4 == 3:
+    if (look + 1) % (LOOKS // 4) == 0:
         step = (look + 1) * STEPS // LOOKS
         print(
             f"step {step:5}: loss {logs['token_loss']:.3f}, on validation text {logs['val_token_loss']:.3f}"

@@ -27,16 +27,14 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 
-from keras_llm.datasets import load
-from keras_llm.datasets.batches import TokenWindows
-from keras_llm.generation import GREEDY, Sampler, TextGenerator
-from keras_llm.models.gpt2 import GPT2Model
-from keras_llm.tokenizers import Tokenizer
-from keras_llm.training.losses import TokenCrossEntropy
-from keras_llm.training.optimizers import WarmupCosine, adamw
-
 keras.utils.set_random_seed(0)
 np.set_printoptions(precision=3, suppress=True)
+
+# %%
+from keras_llm import GPT2Model, Sampler, TextGenerator, TokenCrossEntropy, Tokenizer, WarmupCosine, adamw
+from keras_llm.datasets import load
+from keras_llm.datasets.batches import TokenWindows
+from keras_llm.generation import GREEDY
 
 # %% [markdown]
 # ## One distribution
@@ -71,6 +69,7 @@ assert words[chosen[0]] == "sofa"
 # *cumulative sums*. Then throw a dart: a random number between 0 and 1. It hits each word as often as its probability
 # says.
 
+
 # %%
 def draw(p, dart):
     return int(np.sum(np.cumsum(p) <= dart))  # the number of words that end at its left
@@ -102,6 +101,7 @@ assert np.array_equal(ours, by_hand) and np.abs(shares - p).max() < 0.02
 #
 # In each cell: the rule in one or two lines, then the comparison with the library's `Sampler`.
 
+
 # %%
 def library(**settings):
     """The probabilities that the library's sampler draws from."""
@@ -112,10 +112,12 @@ def show(title, probabilities):
     shown = [f"{word} {share:.2f}" for word, share in zip(words, probabilities) if share > 0]
     print(f"{title}: {', '.join(shown)}")
 
+
 # %% [markdown]
 # **Temperature.** Divide the scores by a number $t$. That is the same as taking each probability to the power $1/t$, and
 # dividing by the sum. On paper, for $t = 0.5$: each probability is squared, so 0.36 to 0.25 becomes 0.1296 to 0.0625,
 # about two to one. Below 1 the likely words win, above 1 the unlikely ones; at 0 it is greedy.
+
 
 # %%
 def temperature(p, t):
@@ -130,6 +132,7 @@ assert np.isclose(temperature(p, 0.5)[0] / temperature(p, 0.5)[1], 0.1296 / 0.06
 
 # %% [markdown]
 # **Top-k.** Keep the $k$ likeliest words. The rest is shared out again, in all of the following too.
+
 
 # %%
 def keep(p, kept):
@@ -149,6 +152,7 @@ assert np.allclose(top_k(p, 3), library(top_k=3), atol=1e-5)
 # not enough, so the fourth word is still needed. Where the model is sure, few words stay; where it is not, many. Top-k
 # always keeps the same number (exercise 2).
 
+
 # %%
 def top_p(p, share):
     from_likeliest = np.argsort(-p)
@@ -165,6 +169,7 @@ assert np.allclose(top_p(p, 0.8), library(top_p=0.8), atol=1e-5) and np.sum(top_
 # **Min-p.** Keep the words that are at least this share as likely as the likeliest. Of 0.36, a tenth is 0.036: the moon
 # (0.04) stays, the idea (0.03) goes.
 
+
 # %%
 def min_p(p, share):
     return keep(p, p >= share * p.max())
@@ -177,6 +182,7 @@ assert min_p(p, 0.1)[5] > 0 and min_p(p, 0.1)[6] == 0
 # %% [markdown]
 # **Repetition penalty.** Words that stand in the text already lose some of their score: a positive score is divided by
 # the penalty, a negative one multiplied. Let the *sofa* and the *moon* be in the text.
+
 
 # %%
 def repetition_penalty(scores, seen, penalty):
@@ -196,9 +202,10 @@ assert np.allclose(penalized, softmax(np.asarray(ours)[0]), atol=1e-5)
 
 # %%
 for offset in (0.0, 3.0):
-    moved = repetition_penalty(scores + offset, seen, 1.5)
-    print(f"scores + {offset}: probability of the sofa {softmax(scores + offset)[0]:.2f} -> {softmax(moved)[0]:.2f}")
-assert not np.isclose(softmax(moved)[0], penalized[0], atol=0.01)
+    before = softmax(scores + offset)
+    after = softmax(repetition_penalty(scores + offset, seen, 1.5))
+    print(f"scores + {offset}: probability of the sofa {before[0]:.2f} -> {after[0]:.2f}")
+assert np.allclose(before, p) and not np.isclose(after[0], penalized[0], atol=0.01)
 
 # %% [markdown]
 # ## A picture of all of them
@@ -221,7 +228,8 @@ for axes, (title, probabilities) in zip(panels.flat, panels_of.items()):
     axes.barh(words, p, color="lightgray")
     axes.barh(words, probabilities, height=0.5, color="tab:blue")
     for row, probability in enumerate(probabilities):
-        axes.text(max(probability, p[row]) + 0.02, row, f"{probability:.2f}" if probability else "–", va="center")
+        number = f"{probability:.2f}" if probability else "–"
+        axes.text(max(probability, p[row]) + 0.02, row, number, va="center")
     axes.set(title=title, xlim=(0, 1.15))
 panels[0, 0].invert_yaxis()
 figure.supxlabel("probability (gray: as the model says)")
@@ -254,19 +262,20 @@ print(f"{len(ids):,} tokens")
 
 # %%
 CONTEXT, STEPS = (128, 600) if FULL else (64, 80)
-sizes = {} if FULL else {"hidden_dim": 64, "num_layers": 2}
-vocabulary_size = tokenizer.vocabulary_size
-model = GPT2Model.from_preset("nano", vocabulary_size=vocabulary_size, context_length=CONTEXT, dropout=0.0, **sizes)
-model.compile(adamw(model, WarmupCosine(2e-3, STEPS // 20, STEPS)), TokenCrossEntropy(), jit_compile=True)
-train = TokenWindows(ids, CONTEXT, batch_size=8, vocabulary_size=vocabulary_size)
+sizes = {"vocabulary_size": tokenizer.vocabulary_size, "context_length": CONTEXT}
+sizes |= {} if FULL else {"hidden_dim": 64, "num_layers": 2}
+model = GPT2Model.from_preset("nano", dropout=0.0, **sizes)
+model.compile(adamw(model, WarmupCosine(4e-3, STEPS // 5, STEPS)), TokenCrossEntropy(), jit_compile=True)
+train = TokenWindows(ids, CONTEXT, batch_size=8, vocabulary_size=model.vocabulary_size)
 loss = model.fit(train, steps_per_epoch=STEPS, shuffle=False, verbose=0).history["loss"][0]
-print(f"mean loss {loss:.2f}; knowing nothing: {np.log(vocabulary_size):.2f}")
-assert loss < np.log(vocabulary_size)
+print(f"mean loss {loss:.2f}; knowing nothing: {np.log(model.vocabulary_size):.2f}")
+assert loss < np.log(model.vocabulary_size)
 
 # %% [markdown]
 # ## The simple way, and where it is slow
 #
 # Read the text, choose a token, put it behind the text, and begin again. Greedy here, so that we can compare.
+
 
 # %%
 def write_simply(prompt, count):
@@ -284,7 +293,7 @@ print(tokenizer.decode(prompt + written[:40]), "...")
 
 # %%
 tokens_read = sum(len(prompt) + i for i in range(COUNT))
-print(f"read {tokens_read:,} tokens to write {COUNT}; with a context of 1,024 it would be {sum(range(1024)):,}")
+print(f"read {tokens_read:,} tokens to write {COUNT}; to fill a context of 1,024: {sum(range(1024)):,}")
 
 # %% [markdown]
 # The work grows with the square of the length. Most of it is done again and again with the same result.
@@ -315,6 +324,7 @@ assert np.allclose(step, everything[5])
 # Everything else in GPT-2 works on each token alone. So the cache of a whole model is one pair (keys, values) for
 # each block. `GPT2Model` takes it as an argument and returns it filled; `position` says how much is in it.
 
+
 # %%
 def write_with_cache(prompt, count):
     cache = model.initial_cache(1, len(prompt) + count)  # empty: zeros
@@ -337,6 +347,7 @@ print(f"the same {COUNT} tokens, with {len(prompt) + COUNT} tokens read instead 
 # the causal mask), through Keras' compiled `predict_on_batch`. With the cache: the library's `TextGenerator`, which
 # compiles the whole loop.
 
+
 # %%
 def write_compiled(prompt, count):
     row = np.zeros((1, CONTEXT), "int32")
@@ -353,6 +364,7 @@ assert writer.generate_ids([prompt], COUNT, GREEDY) == [written]
 # %% [markdown]
 # Both are warm now, and all four ways write the same ids. The best of three runs each; your numbers will differ.
 
+
 # %%
 def tokens_per_second(write):
     seconds = []
@@ -363,17 +375,19 @@ def tokens_per_second(write):
     return COUNT / min(seconds)
 
 
+# %%
 without = tokens_per_second(write_compiled)
 cached = tokens_per_second(lambda prompt, count: writer.generate_ids([prompt], count, GREEDY))
-print(f"without cache {without:,.0f} tokens/s, with cache {cached:,.0f}: {cached / without:.0f} times as fast")
+print(f"tokens/s without cache {without:,.0f}, with cache {cached:,.0f}: {cached / without:.0f} times")
 assert cached > without
 
 # %% [markdown]
 # The longer the text, the larger the difference. The price is memory: two vectors a token and block have to be kept.
 
 # %%
-for name, layers, width, context in (("this model", model.num_layers, model.hidden_dim, CONTEXT), ("GPT-2", 12, 768, 1024)):
-    print(f"{name:10} cache of a full context: {2 * layers * width * context * 4 / 2**20:6.2f} MiB in float32")
+for name, num_layers, width, context in (("nano", 4, 128, 128), ("GPT-2, the smallest", 12, 768, 1024)):
+    mebibytes = 2 * num_layers * width * context * 4 / 2**20  # 4 bytes for a number in float32
+    print(f"{name:20} cache of a full context: {mebibytes:5.1f} MiB")
 
 # %% [markdown]
 # ## Several prompts at once
@@ -421,11 +435,12 @@ samplers = {
 }
 
 
+# %%
 def repeated(ids):
     runs = list(zip(ids, ids[1:], ids[2:]))
     return 1 - len(set(runs)) / len(runs)
 
-# %%
+
 dullness = {}
 for name, sampler in samplers.items():
     (new_ids,) = writer.generate_ids([prompt], COUNT, sampler, seed=3)

@@ -6,6 +6,7 @@ from typing import Annotated
 from typer import Option
 
 from keras_llm.recipes import runs
+from keras_llm.recipes.options import DataDir, Output, Result, Seed
 
 Text = Annotated[
     str, Option("--data", "-d", help="A text file, a folder of them, or a name from `keras-llm datasets`.")
@@ -14,7 +15,7 @@ Text = Annotated[
 
 def train_gpt2(
     data: Text = "docstrings",
-    data_dir: Annotated[str | None, Option(help="Where TensorFlow Datasets keeps its prepared sets.")] = None,
+    data_dir: DataDir = None,
     size: Annotated[str, Option(help="nano, mini, gpt2, gpt2-medium, gpt2-large or gpt2-xl.")] = "nano",
     layers: Annotated[int | None, Option(help="Number of blocks, instead of the size's.")] = None,
     heads: Annotated[int | None, Option(help="Attention heads a block, instead of the size's.")] = None,
@@ -41,14 +42,10 @@ def train_gpt2(
     evaluate_on: Annotated[
         int, Option(help="Batches of validation text at each look; at the end all of it is used.")
     ] = 20,
-    seed: Annotated[int, Option(help="Of weights, dropout and the order of the data.")] = 0,
+    seed: Seed = 0,
     tensorboard: Annotated[bool, Option(help="Also write logs for TensorBoard.")] = False,
-    output: Annotated[
-        str | None, Option(help="Folder of the run; by default the next free one under runs/.")
-    ] = None,
-    result: Annotated[
-        str | None, Option(help="Also write the figures, with all that led to them, to this JSON.")
-    ] = None,
+    output: Output = None,
+    result: Result = None,
 ) -> dict:
     """Train a GPT-2 on your own text, from nothing or from a checkpoint."""
     arguments = dict(locals())

@@ -7,6 +7,7 @@ from typer import Option
 
 from keras_llm.files import read_json, write_json
 from keras_llm.recipes import runs
+from keras_llm.recipes.options import DataDir, Output, Result, Seed
 
 
 def train_lstm(
@@ -31,7 +32,7 @@ def train_lstm(
     label_column: Annotated[
         str | None, Option(help="Name or position of the label, if it is not `label`.")
     ] = None,
-    data_dir: Annotated[str | None, Option(help="Where TensorFlow Datasets keeps its prepared sets.")] = None,
+    data_dir: DataDir = None,
     chinese: Annotated[
         str, Option(help="Chinese text is cut into characters or words (words need jieba).")
     ] = "characters",
@@ -53,13 +54,9 @@ def train_lstm(
     averaging: Annotated[
         float | None, Option(help="Average the weights over time with this factor, such as 0.99.")
     ] = None,
-    seed: Annotated[int, Option(help="Of weights, dropout and the order of the data.")] = 0,
-    output: Annotated[
-        str | None, Option(help="Folder of the run; by default the next free one under runs/.")
-    ] = None,
-    result: Annotated[
-        str | None, Option(help="Also write the figures, with all that led to them, to this JSON.")
-    ] = None,
+    seed: Seed = 0,
+    output: Output = None,
+    result: Result = None,
 ) -> dict:
     """Train an LSTM: a label a text, a label a token, or the next token."""
     arguments = dict(locals())

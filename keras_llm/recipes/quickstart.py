@@ -7,6 +7,7 @@ from typer import Option
 
 from keras_llm.recipes import runs
 from keras_llm.recipes.gpt2 import encode_texts, load_texts, train_gpt2
+from keras_llm.recipes.options import Output, Result
 
 PROMPTS = ("Returns the", "If the file", "This function")
 
@@ -15,12 +16,8 @@ def quickstart(
     steps: Annotated[
         int, Option(help="Training steps; the default takes about three minutes on two cores.")
     ] = 1000,
-    output: Annotated[
-        str | None, Option(help="Folder of the run; by default the next free one under runs/.")
-    ] = None,
-    result: Annotated[
-        str | None, Option(help="Also write the figures, with all that led to them, to this JSON.")
-    ] = None,
+    output: Output = None,
+    result: Result = None,
 ) -> dict:
     """Train a small GPT-2 on the docstrings of the installed Python packages, and let it write."""
     started = time.perf_counter()

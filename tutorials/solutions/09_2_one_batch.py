@@ -16,7 +16,7 @@ def train(labels_of_step, steps=80):
     """The loss of the last step, for a fresh model."""
     keras.utils.set_random_seed(0)
     model = GPT2Model(
-        vocabulary_size=V, context_length=CONTEXT, hidden_dim=64, num_layers=2, num_heads=2, dropout=0.0
+        vocabulary_size=V, context_length=CONTEXT, hidden_dim=64, num_layers=1, num_heads=2, dropout=0.0
     )
     model.compile(adamw(model, 5e-3, weight_decay=0.0), TokenCrossEntropy())
     for step in range(steps):
