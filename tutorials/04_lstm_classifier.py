@@ -607,7 +607,7 @@ for name, texts in MY_TEXTS.items():
 # ## What was corrected
 #
 # This course grew out of a few survey articles on language models; all corrections are listed in
-# [CORRECTIONS.md](https://github.com/keras-llm/keras_llm/blob/main/CORRECTIONS.md). One article trains an LSTM
+# [CORRECTIONS.md](CORRECTIONS.md). One article trains an LSTM
 # classifier on three Chinese sentences. It teaches the right parts, but the program does not do what it says.
 #
 # **Each sentence was one token.** It cuts at spaces, and Chinese has none. **The labels were encoded twice.** They were
