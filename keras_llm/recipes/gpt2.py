@@ -3,6 +3,7 @@
 import time
 from typing import Annotated
 
+import numpy as np
 from typer import Option
 
 from keras_llm.recipes import runs
@@ -29,6 +30,10 @@ def train_gpt2(
     ] = "byte_bpe",
     vocabulary: Annotated[
         int | None, Option(help="Tokens of a byte_bpe tokenizer; by default the size's.")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        Option(help="Use at most so many characters of training text, whole documents drawn at random."),
     ] = None,
     steps: Annotated[int, Option(help="Training steps.")] = 2000,
     batch_size: Annotated[int, Option(help="Windows a step.")] = 12,
@@ -62,7 +67,10 @@ def train_gpt2(
 
     # Text
     keras.utils.set_random_seed(seed)
-    texts = {split: load_texts(data, split, data_dir) for split in ("train", "validation")}
+    texts = {
+        "train": load_texts(data, "train", data_dir, limit),
+        "validation": load_texts(data, "validation", data_dir),
+    }
     model = None
     if start_from:
         model, text_tokenizer, _ = runs.open_run(start_from)
@@ -145,14 +153,28 @@ def train_gpt2(
     return metrics
 
 
-def load_texts(data, split, data_dir=None):
-    """The texts of a split of a data set: a list of strings."""
+def load_texts(data, split, data_dir=None, limit=None):
+    """The texts of a split of a data set, a list of strings; with a limit, documents until it is reached.
+
+    Which documents these are depends on the data and the limit alone; they keep their order.
+    """
     from keras_llm.datasets import load
 
     rows = load(data, split, data_dir)
     if "text" not in rows[0]:
         raise ValueError(f"{data} has no column text, only {', '.join(rows[0])}.")
-    return [row["text"] for row in rows]
+    texts = [row["text"] for row in rows]
+    if limit is None:
+        return texts
+    if limit < 1:
+        raise ValueError(f"--limit must be at least 1 character, not {limit}.")
+    drawn, characters = [], 0
+    for i in np.random.default_rng(0).permutation(len(texts)):
+        if characters >= limit:
+            break
+        drawn.append(i)
+        characters += len(texts[i])
+    return [texts[i] if len(drawn) > 1 else texts[i][:limit] for i in sorted(drawn)]
 
 
 def make_tokenizer(kind, texts, vocabulary_size):
@@ -166,8 +188,6 @@ def make_tokenizer(kind, texts, vocabulary_size):
 
 def encode_texts(tokenizer, texts):
     """All texts as one int32 array, each followed by the end-of-text token where the tokenizer has one."""
-    import numpy as np
-
     end = [] if tokenizer.end_of_text_id is None else [tokenizer.end_of_text_id]
     return np.concatenate([np.array(ids + end, "int32") for ids in tokenizer.encode(list(texts))])
 
