@@ -409,7 +409,7 @@ assert 0.9 < fresh / V < 1.1
 # - **`jit_compile=True`** compiles the whole step by XLA; on a CPU, Keras does not do this unless it is asked to.
 
 # %%
-STEPS, LOOKS = (2000, 20) if FULL else (120, 4)
+STEPS, LOOKS = (1600, 20) if FULL else (120, 4)
 rate = WarmupCosine(peak=4e-3, warmup_steps=STEPS // 10, total_steps=STEPS)
 model.compile(adamw(model, rate), TokenCrossEntropy(), metrics=[TokenLoss(), Perplexity()], jit_compile=True)
 
@@ -548,7 +548,7 @@ print(sorted(path.name for path in folder.iterdir()))
 #   among many possible words, the perplexity says more.
 #
 # The article also names n-gram models, but compares with none. A baseline is not a matter of history: without it, no
-# number above has a meaning.
+# number above has a meaning. [CORRECTIONS.md](CORRECTIONS.md) lists the slips of all articles.
 #
 # ## Exercises
 #
