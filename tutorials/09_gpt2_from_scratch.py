@@ -488,9 +488,9 @@ assert perplexities["GPT-2"] < perplexities["1-gram"]
 # Read this with care:
 #
 # - The table of triples is a strong opponent. It has counted every training token, and it has finished: more time does
-#   not make it better. The network has had a few minutes, a million numbers, and saw the text about once. If it is
-#   behind, as small networks are after so short a time, then that is what the table says. More steps and more
-#   width move it; the n-gram model stays where it is, or fills the memory with longer contexts that it meets only once.
+#   not make it better. The network has had a few minutes. If it is ahead of the pairs and behind the triples, as small
+#   networks are after so short a time, then that is the honest result. More steps and more width move the network;
+#   longer contexts do not help the counting for long, because most of them come only once.
 # - The n-gram model always has its two tokens before. The network is asked in windows: at the start of each window it
 #   knows as little as a 2-gram (exercise 3 measures what that costs).
 # - Two models can only be compared on the same tokens. Another tokenizer asks other questions, so the perplexities of
