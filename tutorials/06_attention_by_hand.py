@@ -236,6 +236,7 @@ assert head_weights[0][1].argmax() == 0 and head_weights[1][1].argmax() == 2
 # %%
 def layer_with(num_heads, matrices, **options):
     layer = MultiHeadAttention(hidden_dim=4, num_heads=num_heads, use_bias=False, **options)
+    layer.build()  # makes the variables
     for name, matrix in zip(("query", "key", "value", "output"), matrices):
         getattr(layer, f"{name}_projection").kernel.assign(matrix)
     return layer

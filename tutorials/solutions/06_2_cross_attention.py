@@ -16,6 +16,7 @@ output = weights @ (source @ W_V)  # [2, 4]: one vector for each word that looks
 print("weights", weights.shape, "output", output.shape)
 
 layer = MultiHeadAttention(hidden_dim=4, num_heads=1, use_bias=False)
+layer.build()
 layer.query_projection.kernel.assign(W_Q)
 layer.key_projection.kernel.assign(W_K)
 layer.value_projection.kernel.assign(W_V)
