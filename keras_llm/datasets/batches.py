@@ -16,7 +16,7 @@ class Batches(keras.utils.PyDataset):
     Shuffled, for training, it never ends: each pass through the data has an order of its own, and Keras
     counts on from pass to pass. Give `fit` the length of a pass:
 
-        model.fit(batches, steps_per_epoch=batches.steps_per_epoch, epochs=3)
+        model.fit(batches, steps_per_epoch=batches.steps_per_epoch, epochs=3, shuffle=False)
 
     Unshuffled, for evaluation, it is one pass, in the order of the rows.
 
