@@ -5,7 +5,7 @@
 #
 # | profile | device | minutes | memory |
 # | --- | --- | --- | --- |
-# | full | CPU | 5 | 2 GB |
+# | full | CPU | 7 | 2 GB |
 # | small | CPU | 1 | 1.5 GB |
 #
 # **The question.** A program that writes seems to need grammar, facts and a plan. GPT-2 was trained for one thing only:

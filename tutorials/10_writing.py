@@ -5,7 +5,7 @@
 #
 # | profile | device | minutes | memory |
 # | --- | --- | --- | --- |
-# | full | CPU | 3 | 2 GB |
+# | full | CPU | 5 | 2 GB |
 # | small | CPU | 1 | 1.5 GB |
 #
 # **The question.** A language model gives every token a probability. Which one do we write? And a text of a thousand

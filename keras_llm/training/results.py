@@ -13,7 +13,7 @@ import keras_llm
 from keras_llm.files import write_json
 
 
-def write_result(path, *, seed, data, wall_seconds, metrics, settings=None):
+def write_result(path, *, seed, data, wall_seconds, metrics):
     """Writes one run's result as JSON.
 
     Accuracy and F1 are fractions, BLEU and ROUGE go from 0 to 100, losses are in nats a token.
@@ -25,7 +25,6 @@ def write_result(path, *, seed, data, wall_seconds, metrics, settings=None):
             of a file.
         wall_seconds: from the start of the command to its end, all included.
         metrics: dict of name to number.
-        settings: what the figures depend on, such as the sizes of the model.
     """
     path = pathlib.Path(path)
     write_json(
@@ -39,7 +38,6 @@ def write_result(path, *, seed, data, wall_seconds, metrics, settings=None):
             "versions": _versions(),
             "hardware": _hardware(),
             "wall_seconds": round(wall_seconds, 1),
-            "settings": settings or {},
             "metrics": metrics,
         },
     )
