@@ -9,6 +9,7 @@ import importlib
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AdamW": "keras_llm.training.optimizers",
     "GPT2Model": "keras_llm.models.gpt2",
     "Sampler": "keras_llm.generation.sampling",
     "TextGenerator": "keras_llm.generation.generate",
@@ -16,7 +17,6 @@ _HOMES = {
     "TokenCrossEntropy": "keras_llm.training.losses",
     "Perplexity": "keras_llm.training.losses",
     "WarmupCosine": "keras_llm.training.optimizers",
-    "adamw": "keras_llm.training.optimizers",
 }
 _ROOMS = (
     "baselines",

@@ -1,5 +1,6 @@
 """Batches: pure functions of the seed and the number, complete, and nothing from beyond the text."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -103,3 +104,25 @@ def test_pad_rows():
 def test_wrong_inputs_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="elsewhere the batches themselves")
+def test_a_stream_gives_the_same_batches_again_and_again():
+    for batches in (
+        TokenWindows(TEXT, 10, 4, seed=1, first_batch=3),
+        TokenWindows(TEXT, 10, 4, shuffle=False),
+        PaddedBatches([[i] for i in range(10)], list(range(10)), length=2, batch_size=3, shuffle=False),
+    ):
+        stream = batches.stream()
+        for _ in range(2):  # each reading begins at the first batch
+            read = list(stream.take(7).as_numpy_iterator())
+            assert len(read) == (7 if batches.num_batches is None else batches.num_batches)
+            for i, (inputs, labels) in enumerate(read):
+                np.testing.assert_array_equal(inputs, batches[i][0])
+                np.testing.assert_array_equal(labels, batches[i][1])
+        assert not stream.options().autotune.enabled  # or `fit` may wait a minute for it at its end
+
+
+def test_windows_of_evaluation_have_one_shape():
+    windows = TokenWindows(TEXT, 10, 4, shuffle=False)
+    assert {windows[i][0].shape for i in range(windows.num_batches)} == {(4, 10)}

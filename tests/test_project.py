@@ -56,7 +56,7 @@ import numpy as np
 import keras_llm
 from keras_llm.datasets.batches import TokenWindows
 model = keras_llm.GPT2Model.from_preset("nano", num_layers=1, context_length=16, vocabulary_size=20)
-model.compile(keras_llm.adamw(model, 1e-3), keras_llm.TokenCrossEntropy(), metrics=[keras_llm.Perplexity()])
+model.compile(keras_llm.AdamW(1e-3), keras_llm.TokenCrossEntropy(), metrics=[keras_llm.Perplexity()])
 model.fit(TokenWindows(np.arange(200) % 20, 16, 2), steps_per_epoch=2, shuffle=False, verbose=0)
 print(keras_llm.TextGenerator(model).generate_ids([[1, 2, 3]], 4))
 for name in keras_llm.__all__:

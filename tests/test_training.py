@@ -16,7 +16,7 @@ from keras_llm.evaluation.language import evaluate_language_model
 from keras_llm.files import atomic_path, read_json
 from keras_llm.training.callbacks import Curves, Progress, SaveBest
 from keras_llm.training.losses import Perplexity, TokenAccuracy, TokenCrossEntropy, TokenLoss
-from keras_llm.training.optimizers import WarmupCosine, adamw
+from keras_llm.training.optimizers import AdamW, WarmupCosine
 from keras_llm.training.results import checksum, write_result
 
 LABELS = np.array([[0, 2, 1], [3, 3, 0]], "int32")
@@ -89,26 +89,56 @@ def test_warmup_and_cosine_by_hand():
         WarmupCosine(1.0, 10, 10)
 
 
-def test_adamw_decays_matrices_alone_and_equals_its_formula():
-    model = tiny()
-    optimizer = adamw(model, learning_rate=0.1, weight_decay=0.5, clip_norm=None)
-    before = {variable.path: np.asarray(variable).astype("float64") for variable in model.trainable_variables}
-    gradients = [np.full(variable.shape, 0.3, "float32") for variable in model.trainable_variables]
-    optimizer.build(model.trainable_variables)
-    optimizer.apply([ops.convert_to_tensor(gradient) for gradient in gradients], model.trainable_variables)
-    for variable in model.trainable_variables:
-        decayed = before[variable.path] * (1 - 0.1 * 0.5 if len(variable.shape) >= 2 else 1)
-        # Loshchilov and Hutter 2019, algorithm 2, first step: the moments' corrections cancel
-        expected = decayed - 0.1 * 0.3 / (0.3 + 1e-8)
-        np.testing.assert_allclose(
-            np.asarray(variable), expected, rtol=1e-4, atol=1e-5, err_msg=variable.path
-        )
+def adamw_by_hand(weights, gradients, rate, decay, clip_norm, beta_1=0.9, beta_2=0.95, epsilon=1e-8):
+    """Loshchilov and Hutter 2019, algorithm 2, array by array in float64; `gradients`: a list a step."""
+    weights = [np.asarray(weight).astype("float64") for weight in weights]
+    means, squares = [np.zeros_like(w) for w in weights], [np.zeros_like(w) for w in weights]
+    for step, own in enumerate(gradients, 1):
+        norm = math.sqrt(sum(float(np.sum(g.astype("float64") ** 2)) for g in own if g is not None))
+        scale = clip_norm / max(norm, clip_norm) if clip_norm else 1.0
+        for i, g in enumerate(own):
+            if g is None:
+                continue
+            means[i] = beta_1 * means[i] + (1 - beta_1) * g * scale
+            squares[i] = beta_2 * squares[i] + (1 - beta_2) * (g * scale) ** 2
+            change = means[i] / (1 - beta_1**step) / (np.sqrt(squares[i] / (1 - beta_2**step)) + epsilon)
+            weights[i] = weights[i] - rate * (change + decay * weights[i] * (weights[i].ndim >= 2))
+    return weights
+
+
+@pytest.mark.parametrize("clip_norm", [None, 0.7, 1000.0])
+def test_adamw_equals_its_formula_and_decays_matrices_alone(clip_norm):
+    rng = np.random.default_rng(0)
+    shapes = [(3, 4), (4,), (2, 2, 2), (5, 1)]
+    variables = [keras.Variable(rng.normal(size=shape).astype("float32")) for shape in shapes]
+    before = [np.array(ops.convert_to_numpy(variable)) for variable in variables]
+    gradients = [[rng.normal(size=shape).astype("float32") for shape in shapes] for _ in range(4)]
+    for own in gradients:
+        own[3] = None  # a variable without a gradient stays as it is, not even decayed
+    optimizer = AdamW(0.1, weight_decay=0.5, clip_norm=clip_norm)
+    for own in gradients:
+        optimizer.apply([None if g is None else ops.convert_to_tensor(g) for g in own], variables)
+    expected = adamw_by_hand(before, gradients, 0.1, 0.5, clip_norm)
+    for variable, value in zip(variables, expected):
+        np.testing.assert_allclose(ops.convert_to_numpy(variable), value, rtol=2e-5, atol=2e-6)
+    assert (ops.convert_to_numpy(variables[3]) == before[3]).all()
+
+
+def test_adamw_is_made_again_from_its_config():
+    optimizer = AdamW(WarmupCosine(0.1, 2, 9), 0.3, 0.8, 0.9, 1e-6, None)
+    again = AdamW.from_config(optimizer.get_config())
+    assert again.get_config() == optimizer.get_config()
+    assert (again.decay, again.beta_1, again.beta_2, again.epsilon, again.clip_norm) == (
+        0.3,
+        0.8,
+        0.9,
+        1e-6,
+        None,
+    )
 
 
 def compiled(model, rate=1e-2):
-    model.compile(
-        adamw(model, rate), TokenCrossEntropy(), metrics=[TokenLoss(), Perplexity()], jit_compile=True
-    )
+    model.compile(AdamW(rate), TokenCrossEntropy(), metrics=[TokenLoss(), Perplexity()], jit_compile=True)
     return model
 
 

@@ -30,7 +30,7 @@ from keras import layers, ops
 keras.utils.set_random_seed(0)
 
 # %%
-from keras_llm import GPT2Model, Sampler, TextGenerator, Tokenizer, WarmupCosine, adamw
+from keras_llm import AdamW, GPT2Model, Sampler, TextGenerator, Tokenizer, WarmupCosine
 from keras_llm.baselines.ngram import NgramModel
 from keras_llm.datasets import load
 from keras_llm.datasets.batches import TokenWindows
@@ -405,13 +405,13 @@ assert 0.9 < fresh / V < 1.1
 #   are left alone.
 # - **The learning rate** rises over the first steps, because the first slopes of a random model point anywhere, and then
 #   falls, so that the end is fine work.
-# - **Clipping**: if one batch gives huge slopes, they are made shorter (`adamw` does this by default).
+# - **Clipping**: if one batch gives huge slopes, they are made shorter (`AdamW` does this by default).
 # - **`jit_compile=True`** compiles the whole step by XLA; on a CPU, Keras does not do this unless it is asked to.
 
 # %%
 STEPS, LOOKS = (1600, 20) if FULL else (120, 4)
 rate = WarmupCosine(peak=4e-3, warmup_steps=STEPS // 10, total_steps=STEPS)
-model.compile(adamw(model, rate), TokenCrossEntropy(), metrics=[TokenLoss(), Perplexity()], jit_compile=True)
+model.compile(AdamW(rate), TokenCrossEntropy(), metrics=[TokenLoss(), Perplexity()], jit_compile=True)
 
 
 def tell(look, logs):

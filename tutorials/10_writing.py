@@ -33,7 +33,7 @@ np.set_printoptions(precision=3, suppress=True)
 logging.getLogger("tensorflow").setLevel("ERROR")  # it would warn that we compile a program for each sampler
 
 # %%
-from keras_llm import GPT2Model, Sampler, TextGenerator, TokenCrossEntropy, Tokenizer, WarmupCosine, adamw
+from keras_llm import AdamW, GPT2Model, Sampler, TextGenerator, TokenCrossEntropy, Tokenizer, WarmupCosine
 from keras_llm.datasets import load
 from keras_llm.datasets.batches import TokenWindows
 from keras_llm.generation import GREEDY
@@ -267,7 +267,7 @@ CONTEXT, STEPS = (128, 600) if FULL else (64, 80)
 sizes = {"vocabulary_size": tokenizer.vocabulary_size, "context_length": CONTEXT}
 sizes |= {} if FULL else {"hidden_dim": 64, "num_layers": 2}
 model = GPT2Model.from_preset("nano", dropout=0.0, **sizes)
-model.compile(adamw(model, WarmupCosine(4e-3, STEPS // 5, STEPS)), TokenCrossEntropy(), jit_compile=True)
+model.compile(AdamW(WarmupCosine(4e-3, STEPS // 5, STEPS)), TokenCrossEntropy(), jit_compile=True)
 train = TokenWindows(ids, CONTEXT, batch_size=8, vocabulary_size=model.vocabulary_size)
 loss = model.fit(train, steps_per_epoch=STEPS, shuffle=False, verbose=0).history["loss"][0]
 print(f"mean loss {loss:.2f}; knowing nothing: {np.log(model.vocabulary_size):.2f}")

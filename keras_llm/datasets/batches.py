@@ -4,6 +4,9 @@ Nothing here remembers where it is: batch `i` can be made at any time, in any or
 is what lets a run continue exactly where it was cut, and several workers share one set of data.
 """
 
+import itertools
+import math
+
 import keras
 import numpy as np
 
@@ -18,7 +21,8 @@ class Batches(keras.utils.PyDataset):
 
         model.fit(batches, steps_per_epoch=batches.steps_per_epoch, epochs=3, shuffle=False)
 
-    Unshuffled, for evaluation, it is one pass, in the order of the rows.
+    Unshuffled, for evaluation, it is one pass, in the order of the rows. `stream()` is the same for `fit`,
+    `evaluate` and `predict` to read without a pause at their end.
 
     Args:
         num_rows: rows in the data.
@@ -63,6 +67,34 @@ class Batches(keras.utils.PyDataset):
         rows = self._order(epoch)[i * self.batch_size : (i + 1) * self.batch_size]
         return self.rows(rows, epoch)
 
+    def stream(self):
+        """These batches as a `tf.data.Dataset` that prepares two ahead; on other backends, themselves.
+
+        Keras makes a `tf.data.Dataset` of a `PyDataset` too, but with autotuning on: when `fit` or `evaluate`
+        ends, TensorFlow (2.21) waits for the tuning thread, which may sleep for up to a minute.
+        """
+        if keras.backend.backend() != "tensorflow":
+            return self
+        import tensorflow as tf
+
+        last = 0 if self.num_batches is None else self.num_batches - 1
+        signature = tuple(
+            tf.TensorSpec((len(first) if len(first) == len(final) else None, *first.shape[1:]), first.dtype)
+            for first, final in zip(self[0], self[last])
+        )
+
+        def read():
+            return (
+                self[i] for i in (itertools.count() if self.num_batches is None else range(self.num_batches))
+            )
+
+        dataset = tf.data.Dataset.from_generator(read, output_signature=signature)
+        if self.num_batches is not None:
+            dataset = dataset.apply(tf.data.experimental.assert_cardinality(self.num_batches))
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        return dataset.prefetch(2).with_options(options)
+
     def _order(self, epoch):
         if not self.shuffle:
             return np.arange(self.num_rows)
@@ -82,8 +114,8 @@ class TokenWindows(Batches):
         vocabulary_size: when given, ids beyond it are refused.
 
     Each batch is a pair of int32 arrays `[batch_size, length]`: token ids and labels. Unshuffled, for
-    evaluation, the last window is filled up with `IGNORED_LABEL`, so that every token but the very first is
-    predicted exactly once.
+    evaluation, the last window and the last batch are filled up with `IGNORED_LABEL`: every token but the very
+    first is predicted exactly once, and all batches have one shape.
     """
 
     def __init__(
@@ -91,7 +123,9 @@ class TokenWindows(Batches):
     ):
         token_ids = np.asarray(token_ids, dtype="int32")
         check_ids(token_ids, vocabulary_size)
-        windows = (len(token_ids) - 1) // length if shuffle else -(-(len(token_ids) - 1) // length)
+        windows = (len(token_ids) - 1) // length
+        if not shuffle:
+            windows = math.ceil((len(token_ids) - 1) / (length * batch_size)) * batch_size  # whole batches
         if windows < 1:
             raise ValueError(f"A text of {len(token_ids)} tokens is too short for windows of {length}.")
         self.token_ids = token_ids

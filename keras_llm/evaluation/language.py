@@ -10,7 +10,7 @@ def evaluate_language_model(model, token_ids, batch_size=16):
     """Predicts every token of a text but the first, in windows of the model's context.
 
     The windows stand side by side: a token sees what comes before it in its own window alone, as in training.
-    This compiles the model for evaluation; compile it again before training on.
+    A model that is not compiled yet is compiled for it; one that is must have `TokenLoss` among its metrics.
 
     Args:
         model: a causal language model with `context_length` and `vocabulary_size`.
@@ -19,10 +19,17 @@ def evaluate_language_model(model, token_ids, batch_size=16):
 
     Returns:
         A dict: `loss` in nats a token, `perplexity`, and `tokens`, the number of those predicted.
+
+    Raises:
+        ValueError: ids beyond the vocabulary, or a model compiled without `TokenLoss`.
     """
     windows = TokenWindows(
         token_ids, model.context_length, batch_size, shuffle=False, vocabulary_size=model.vocabulary_size
     )
-    model.compile(loss=TokenCrossEntropy(), metrics=[TokenLoss()], jit_compile=True)
-    loss = float(model.evaluate(windows, verbose=0, return_dict=True)["token_loss"])
+    if not model.compiled:
+        model.compile(loss=TokenCrossEntropy(), metrics=[TokenLoss()], jit_compile=True)
+    results = model.evaluate(windows.stream(), verbose=0, return_dict=True)
+    if "token_loss" not in results:
+        raise ValueError("The model was compiled without the metric TokenLoss(), which measures it here.")
+    loss = float(results["token_loss"])
     return {"loss": loss, "perplexity": math.exp(loss), "tokens": len(token_ids) - 1}

@@ -62,7 +62,7 @@ def train_gpt2(
     from keras_llm.models.gpt2 import PRESETS, GPT2Model
     from keras_llm.training.callbacks import Curves, Progress, SaveBest
     from keras_llm.training.losses import Perplexity, TokenCrossEntropy, TokenLoss
-    from keras_llm.training.optimizers import WarmupCosine, adamw
+    from keras_llm.training.optimizers import AdamW, WarmupCosine
     from keras_llm.training.results import write_result
 
     # Text
@@ -102,7 +102,7 @@ def train_gpt2(
     steps = looks * steps_between
     rate = WarmupCosine(learning_rate, min(warmup, steps - 1), steps)
     model.compile(
-        adamw(model, rate, weight_decay),
+        AdamW(rate, weight_decay),
         TokenCrossEntropy(),
         metrics=[TokenLoss(), Perplexity()],
         jit_compile=True,
@@ -116,18 +116,18 @@ def train_gpt2(
     if tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard", update_freq=10))
     model.fit(
-        train,
+        train.stream(),
         steps_per_epoch=steps_between,
         epochs=looks,
-        validation_data=validation,
+        validation_data=validation.stream(),
         callbacks=callbacks,
         shuffle=False,
         verbose=0,
     )
 
     # The figures of the model that was kept, on the whole validation text
-    model = keras.saving.load_model(folder / runs.MODEL, compile=False)
-    figures = evaluate_language_model(model, ids["validation"])
+    model.load_weights(folder / runs.MODEL)
+    figures = evaluate_language_model(model, ids["validation"], batch_size)
     metrics = {
         "validation_loss": figures["loss"],
         "validation_perplexity": figures["perplexity"],
