@@ -4,18 +4,11 @@ import pathlib
 
 import numpy as np
 
+from keras_llm.checkpoints import tf_checkpoints
+from keras_llm.checkpoints.names import activation_name, hugging_face_activation
 from keras_llm.checkpoints.safetensors import assign, collect, read_tensors, write_tensors
 from keras_llm.files import read_json, resolve_folder, write_json
 
-# Hugging Face's names of activations, and ours.
-ACTIVATIONS = {
-    "gelu": "gelu",
-    "gelu_new": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "relu": "relu",
-    "silu": "silu",
-    "swish": "silu",
-}
 # What GPT-2 variants may ask for that changes the computation, and the only value that is computed here.
 REQUIRED = {
     "model_type": "gpt2",
@@ -29,8 +22,12 @@ REQUIRED = {
 def load(model_class, path_or_name, **overrides):
     """Builds a `model_class` (`GPT2Model`) from a folder or a hub name and fills it with the weights there."""
     folder = resolve_folder(path_or_name, ["config.json", "*.safetensors", "*.safetensors.index.json"])
-    model = model_class(**{**_sizes(read_json(folder / "config.json"), folder), **overrides})
-    tensors = {name.removeprefix("transformer."): tensor for name, tensor in read_tensors(folder).items()}
+    if (folder / tf_checkpoints.GPT2_CONFIG).is_file():
+        config, tensors = tf_checkpoints.read_gpt2(folder)
+    else:
+        config, tensors = read_json(folder / "config.json"), read_tensors(folder)
+    tensors = {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}
+    model = model_class(**{**_sizes(config, folder), **overrides})
     output = tensors.get("lm_head.weight")
     if output is not None and not np.array_equal(output, tensors.get("wte.weight")):
         raise ValueError(
@@ -45,8 +42,6 @@ def save(model, folder):
     folder = pathlib.Path(folder)
     tensors = {f"transformer.{name}": tensor for name, tensor in collect(_variables(model)).items()}
     write_tensors(folder, tensors)
-    theirs = {ours: name for name, ours in reversed(ACTIVATIONS.items())}
-    theirs["gelu_tanh"] = "gelu_new"
     write_json(
         folder / "config.json",
         {
@@ -58,7 +53,7 @@ def save(model, folder):
             "n_layer": model.num_layers,
             "n_head": model.num_heads,
             "n_inner": model.inner_dim,
-            "activation_function": theirs[model.activation],
+            "activation_function": hugging_face_activation(model.activation),
             "layer_norm_epsilon": model.epsilon,
             "embd_pdrop": model.dropout_rate,
             "attn_pdrop": model.dropout_rate,
@@ -72,13 +67,8 @@ def _sizes(config, folder):
     for name, value in REQUIRED.items():
         if config.get(name, value) != value:
             raise ValueError(
-                f"{folder}/config.json has {name}={config[name]!r}; only {value!r} is supported."
+                f"{folder}: the config has {name}={config[name]!r}; only {value!r} is supported."
             )
-    activation = config.get("activation_function", "gelu_new")
-    if activation not in ACTIVATIONS:
-        raise ValueError(
-            f"{folder}/config.json has activation_function={activation!r}; known are {sorted(ACTIVATIONS)}."
-        )
     try:
         return {
             "vocabulary_size": config["vocab_size"],
@@ -88,11 +78,11 @@ def _sizes(config, folder):
             "num_heads": config["n_head"],
             "inner_dim": config.get("n_inner"),
             "dropout": config.get("resid_pdrop", 0.1),
-            "activation": ACTIVATIONS[activation],
+            "activation": activation_name(config.get("activation_function", "gelu_new"), folder),
             "epsilon": config.get("layer_norm_epsilon", 1e-5),
         }
     except KeyError as error:
-        raise ValueError(f"{folder}/config.json lacks {error}; is it a GPT-2?") from error
+        raise ValueError(f"{folder}: the config lacks {error}; is it a GPT-2?") from error
 
 
 def _variables(model):
