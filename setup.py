@@ -24,7 +24,6 @@ extras["test"] = [
     "nbclient>=0.10",
     "pytest>=8",
     "ruff>=0.9",
-    "scikit-learn>=1.4",
 ]
 
 setup(
@@ -47,6 +46,8 @@ setup(
         "nltk>=3.9",
         "numpy",
         "safetensors>=0.4",
+        "scikit-learn>=1.4",
+        "seqeval>=1.2.2",
         "tensorflow>=2.20",
         "tensorflow-datasets>=4.9",
         "tokenizers>=0.20",

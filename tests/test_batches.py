@@ -62,25 +62,55 @@ def test_evaluation_predicts_each_token_exactly_once(tokens):
         np.testing.assert_array_equal(labels[counted], token_ids[counted] + 1)
 
 
-def test_padded_rows_and_labels():
-    batches = PaddedBatches([[1, 2, 3], [4], [5, 6]], [7, 8, 9], length=2, batch_size=2, shuffle=False)
+def padded(sizes, labels=None, **options):
+    rows = [[i + 1] * size for i, size in enumerate(sizes)]  # row i is full of i + 1
+    labels = np.arange(len(rows)) if labels is None else labels
+    return PaddedBatches({"token_ids": rows, "segment_ids": rows}, labels, **{"batch_size": 2, **options})
+
+
+def test_rows_stand_with_rows_of_like_length():
+    batches = padded([3, 1, 8, 2, 7, 4], lengths=(2, 4, 8), shuffle=False)
     inputs, labels = batches[0]
-    assert inputs.tolist() == [[1, 2], [4, 0]] and labels.tolist() == [7, 8]
-    inputs, labels = batches[1]
-    assert inputs.tolist() == [[5, 6]] and labels.tolist() == [9]
-    tags = PaddedBatches([[1, 2, 3], [4]], [[1, 0, 1], [1]], length=4, batch_size=2, shuffle=False)
-    assert tags[0][1].tolist() == [[1, 0, 1, IGNORED_LABEL], [1] + [IGNORED_LABEL] * 3]
+    assert inputs["token_ids"].tolist() == [[2, 0], [4, 4]] and labels.tolist() == [1, 3]
+    np.testing.assert_array_equal(inputs["segment_ids"], inputs["token_ids"])
+    assert batches[1][0]["token_ids"].tolist() == [[1, 1, 1, 0], [6] * 4]
+    assert batches[2][0]["token_ids"].shape == (2, 8) and batches.num_batches == 3
 
 
-def test_shuffled_rows_keep_their_labels_and_come_all():
-    batches = PaddedBatches([[i] for i in range(10)], list(range(10)), length=1, batch_size=3, seed=2)
-    assert batches.steps_per_epoch == 4
-    seen = []
-    for i in range(4):
-        inputs, labels = batches.batch(i)
-        assert inputs[:, 0].tolist() == labels.tolist()
-        seen += labels.tolist()
-    assert sorted(seen) == list(range(10)) and seen != list(range(10))
+def test_what_does_not_fill_a_batch_goes_to_the_next_length_or_is_filled_up():
+    batches = padded([1, 2, 2, 4, 6], lengths=(2, 4, 8), shuffle=False)
+    assert [batches.rows_of(i)[0] for i in range(3)] == [2, 4, 8]
+    assert batches[1][1].tolist() == [2, 3]
+    inputs, labels = batches[2]
+    assert inputs["token_ids"].tolist() == [[5] * 6 + [0, 0], [0] * 8]
+    assert labels.tolist() == [4, IGNORED_LABEL]
+    ratings = padded([1], np.array([0.5]), shuffle=False)[0][1]
+    assert ratings.dtype == np.float32 and ratings[0] == 0.5 and np.isnan(ratings[1])
+    places = padded([1], np.array([[3, 4]]), shuffle=False)[0][1]
+    assert places.tolist() == [[3, 4], [IGNORED_LABEL] * 2]
+    tags = padded([3, 1], [[1, 0, 1], [1]], lengths=(4,), shuffle=False)[0][1]
+    assert tags.tolist() == [[1, 0, 1, IGNORED_LABEL], [1] + [IGNORED_LABEL] * 3]
+
+
+def test_every_row_comes_once_an_epoch_with_its_label_in_an_order_of_its_own():
+    sizes = np.random.default_rng(0).integers(1, 30, 101)
+    batches = padded(sizes, batch_size=8, lengths=(8, 16, 32), seed=3)
+    assert batches.num_batches is None and batches.steps_per_epoch == 13
+    orders = []
+    for epoch in range(2):
+        seen = []
+        for i in range(epoch * 13, epoch * 13 + 13):
+            inputs, labels = batches[i]
+            real = labels >= 0
+            np.testing.assert_array_equal(inputs["token_ids"][real, 0], labels[real] + 1)
+            np.testing.assert_array_equal((inputs["token_ids"] > 0).sum(axis=1)[real], sizes[labels[real]])
+            assert (inputs["token_ids"][~real] == 0).all()
+            seen += labels[real].tolist()
+        assert sorted(seen) == list(range(101))
+        orders.append(seen)
+    assert orders[0] != orders[1]
+    later = padded(sizes, batch_size=8, lengths=(8, 16, 32), seed=3, first_batch=9)
+    np.testing.assert_array_equal(later[5][1], batches[14][1])
 
 
 def test_pad_rows():
@@ -97,7 +127,9 @@ def test_pad_rows():
         (lambda: TokenWindows([1, -2, 3], 1, 1, vocabulary_size=65), "Token id -2 is outside"),
         (lambda: TokenWindows([1, 2], 10, 1), "2 tokens is too short for windows of 10"),
         (lambda: TokenWindows(TEXT, 10, 0), "batch_size must be at least 1"),
-        (lambda: PaddedBatches([[1]], [1, 2], 3, 1), "1 sequences but 2 labels"),
+        (lambda: padded([1], np.array([1, 2])), "1 rows but 2 labels"),
+        (lambda: padded([3, 9], lengths=(4, 8)), "Row 1 has 9 tokens, more than the longest length, 8"),
+        (lambda: padded([3, 2], vocabulary_size=2), "Token id 2 is outside the vocabulary of 2"),
         (lambda: Batches(0, 1), "0 rows do not fill one batch"),
     ],
 )
@@ -111,15 +143,15 @@ def test_a_stream_gives_the_same_batches_again_and_again():
     for batches in (
         TokenWindows(TEXT, 10, 4, seed=1, first_batch=3),
         TokenWindows(TEXT, 10, 4, shuffle=False),
-        PaddedBatches([[i] for i in range(10)], list(range(10)), length=2, batch_size=3, shuffle=False),
+        padded([1, 9, 3, 30, 2, 7], lengths=(4, 8, 32), shuffle=False),
+        padded([1, 9, 3, 30, 2, 7], lengths=(4, 8, 32), seed=1),
     ):
         stream = batches.stream()
         for _ in range(2):  # each reading begins at the first batch
             read = list(stream.take(7).as_numpy_iterator())
             assert len(read) == (7 if batches.num_batches is None else batches.num_batches)
-            for i, (inputs, labels) in enumerate(read):
-                np.testing.assert_array_equal(inputs, batches[i][0])
-                np.testing.assert_array_equal(labels, batches[i][1])
+            for i, batch in enumerate(read):
+                keras.tree.map_structure(np.testing.assert_array_equal, batch, batches[i])
         assert not stream.options().autotune.enabled  # or `fit` may wait a minute for it at its end
 
 

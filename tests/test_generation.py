@@ -31,6 +31,18 @@ def greedy_without_cache(model, prompt, count):
     return text[len(prompt) :]
 
 
+def sampled_without_cache(model, prompt, count, sampler, seed):
+    """As above, but drawn by an uncompiled sampler with the draws of a first row."""
+    text, seen = list(prompt), np.zeros((1, model.vocabulary_size), bool)
+    for uniform in np.random.default_rng((seed, 0)).random(count, "float32"):
+        seen[0, text] = True
+        filled = np.zeros((1, model.context_length), "int32")
+        filled[0, : len(text)] = text
+        logits = np.asarray(model(filled))[:, len(text) - 1]
+        text.append(int(np.asarray(sampler.choose(logits, uniform[None], seen))[0]))
+    return text[len(prompt) :]
+
+
 def test_greedy_ids_equal_those_without_cache(model, writer):
     for prompt in PROMPTS:
         assert writer.generate_ids([prompt], 12, GREEDY) == [greedy_without_cache(model, prompt, 12)]
@@ -48,11 +60,19 @@ def test_greedy_ids_equal_those_of_transformers(name):
     assert writer.generate_ids(expected["prompt"], 20, GREEDY) == expected["greedy"].tolist()
 
 
-def test_streaming_gives_the_same_ids(writer):
-    sampler = Sampler(temperature=0.9, top_k=20)
-    rows = writer.generate_ids(PROMPTS[:2], 9, sampler, seed=5)
-    steps = list(writer.stream_ids(PROMPTS[:2], 9, sampler, seed=5))
-    assert [[step[i] for step in steps] for i in range(2)] == rows
+def test_streaming_gives_the_same_ids_and_compiles_nothing_new(writer):
+    settings = {"max_new_tokens": 20, "sampler": Sampler(temperature=0.9, top_k=20), "seed": 5}
+    rows = writer.generate_ids(PROMPTS[:2], **settings)
+    compilations = writer.compilations
+    steps = list(writer.stream_ids(PROMPTS[:2], **settings))
+    assert [list(row) for row in zip(*steps)] == rows
+    stop = rows[0][10]  # inside a piece
+    ended = [row[: row.index(stop)] if stop in row else row for row in rows]
+    assert len(ended[0]) != len(ended[1])
+    steps = list(writer.stream_ids(PROMPTS[:2], **settings, stop=[stop]))
+    assert len(steps) == max(map(len, ended))
+    assert [[token for token in row if token is not None] for row in zip(*steps)] == ended
+    assert writer.compilations == compilations
 
 
 def test_seeds(writer):
@@ -82,6 +102,38 @@ def test_fifty_prompt_lengths_compile_at_most_six_times():
     for length in lengths:
         writer.generate_ids([[1 + length % 7] * int(length)], 8, Sampler(top_k=3), seed=0)
     assert 2 <= writer.compilations <= 6
+
+
+def test_other_numbers_of_a_sampler_compile_nothing_new(model):
+    writer = TextGenerator(model)
+    samplers = [
+        Sampler(
+            temperature=0.5 + 0.2 * i,
+            top_k=3 + 4 * i,
+            top_p=0.5 + 0.05 * i,
+            min_p=0.01 * i,
+            repetition_penalty=1.1 + 0.1 * i,
+        )
+        for i in range(10)
+    ]
+    texts = [writer.generate_ids([PROMPTS[0]], 6, sampler, seed=2)[0] for sampler in samplers]
+    assert writer.compilations == 2  # the prompt's step and the loop
+    assert len(set(map(tuple, texts))) > 3
+    for i in (0, 4, 9):
+        assert texts[i] == sampled_without_cache(model, PROMPTS[0], 6, samplers[i], seed=2)
+
+
+def test_the_cache_is_no_longer_than_the_context(monkeypatch):
+    model, lengths = tiny(context_length=100, num_layers=1), []
+    initial_cache = model.initial_cache
+    monkeypatch.setattr(
+        model, "initial_cache", lambda batch, length: lengths.append(length) or initial_cache(batch, length)
+    )
+    text = np.random.default_rng(0).integers(0, 50, 90).tolist()
+    prompts = [text, text[:70], text[:3]]
+    written = TextGenerator(model).generate_ids(prompts, 10, GREEDY)
+    assert lengths == [100]
+    assert written == [greedy_without_cache(model, prompt, 10) for prompt in prompts]
 
 
 # Beyond the context

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_llm.datasets.batches import IGNORED_LABEL
+from keras_llm.datasets.labels import IGNORED_LABEL
 from keras_llm.models import lstm
 from keras_llm.tokenizers import Tokenizer
 

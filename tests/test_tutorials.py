@@ -4,6 +4,7 @@ import importlib.util
 import os
 import pathlib
 import re
+import resource
 import subprocess
 import sys
 
@@ -56,10 +57,12 @@ def test_script_runs(script, tmp_path):
     }
     environment.pop("KERAS_LLM_DATA", None)  # what comes with the package must be enough
     command = [sys.executable, str(script)]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=SECONDS
-    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr[-3000:]
+    processor_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert processor_seconds < 2 * SECONDS  # of two cores; the clock on the wall depends on what else runs
 
 
 # Form

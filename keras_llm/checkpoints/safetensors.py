@@ -19,10 +19,12 @@ def read_tensors(folder):
     elif (folder / SINGLE).is_file():
         shards = [SINGLE]
     elif list(folder.glob("pytorch_model*.bin")):
+        config = read_json(folder / "config.json")
+        model_class = (config.get("architectures") or ["AutoModel"])[0]  # which keeps the task's own layers
         raise ValueError(
             f"{folder} holds pickled weights (pytorch_model.bin), which are not read here because a pickle can run "
             "code. Convert them once, where torch and transformers are installed:\n"
-            f'  python -c "from transformers import AutoModelForCausalLM as M; '
+            f'  python -c "from transformers import {model_class} as M; '
             f"M.from_pretrained('{folder}').save_pretrained('{folder}')\""
         )
     else:

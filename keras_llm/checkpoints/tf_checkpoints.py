@@ -10,8 +10,8 @@ BERT_CONFIG, GPT2_CONFIG = "bert_config.json", "hparams.json"
 def read_bert(folder):
     """Reads `bert_config.json` and `bert_model.ckpt`: config and dict of arrays, kernels `[in, out]`.
 
-    Its activation `"gelu"` is taken for the exact one, as transformers and KerasHub do; the original code
-    computed it by the tanh formula, which `activation="gelu_tanh"` asks for.
+    Its activation `"gelu"` is taken for the exact one, as transformers does; the original code, and KerasHub,
+    compute it by the tanh formula, which `activation="gelu_tanh"` asks for.
     """
     tensors = {}
     for name, tensor in _read(folder, "bert_model.ckpt").items():

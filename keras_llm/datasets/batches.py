@@ -10,7 +10,7 @@ import math
 import keras
 import numpy as np
 
-IGNORED_LABEL = -100  # a label that no loss or metric counts; the value Hugging Face and PyTorch use
+from keras_llm.datasets.labels import IGNORED_LABEL
 
 
 class Batches(keras.utils.PyDataset):
@@ -77,10 +77,9 @@ class Batches(keras.utils.PyDataset):
             return self
         import tensorflow as tf
 
-        last = 0 if self.num_batches is None else self.num_batches - 1
-        signature = tuple(
-            tf.TensorSpec((len(first) if len(first) == len(final) else None, *first.shape[1:]), first.dtype)
-            for first, final in zip(self[0], self[last])
+        signature = keras.tree.map_structure(
+            lambda *arrays: tf.TensorSpec(_common_shape(arrays), arrays[0].dtype),
+            *(self[i] for i in self._different_shapes()),
         )
 
         def read():
@@ -94,6 +93,10 @@ class Batches(keras.utils.PyDataset):
         options = tf.data.Options()
         options.autotune.enabled = False
         return dataset.prefetch(2).with_options(options)
+
+    def _different_shapes(self):
+        """Numbers of batches in which every shape occurs."""
+        return [0] if self.num_batches is None else [0, self.num_batches - 1]
 
     def _order(self, epoch):
         if not self.shuffle:
@@ -143,44 +146,115 @@ class TokenWindows(Batches):
         return text[:, :-1], labels.astype("int32")
 
 
+LENGTHS = (16, 32, 64, 128, 256, 512)  # of padded rows; each is a shape to compile a step for
+
+
 class PaddedBatches(Batches):
-    """Sequences of unequal length with one label each, or one label a token.
+    """Rows of unequal length, each in a batch with rows of like length and padded to one of a few lengths.
+
+    Where the rows of a length do not fill a batch, the rest goes to the next longer one; the last batch of a
+    pass is filled up with rows of padding whose labels no loss counts. So all batches have `batch_size` rows.
 
     Args:
-        sequences: list of lists of token ids.
-        labels: an int a sequence, or for tagging a list of ints a token.
-        length: tokens a row; longer sequences are cut, shorter ones padded on the right with `pad_id`.
-            One length for all batches keeps the compiled step the same.
+        features: dict of name to list of lists of ints: `"token_ids"` and what else stands beside each token,
+            such as `"segment_ids"`.
+        labels: an array `[n]` or `[n, k]`, ints, or floats for regression; or a list of lists of ints, one a
+            token; or `None`.
         batch_size, seed, shuffle, first_batch: see `Batches`.
-        pad_id: fills the rows; padded labels are `IGNORED_LABEL`.
-        vocabulary_size: when given, ids beyond it are refused.
+        lengths: the lengths to pad to, ascending.
+        pad_id: fills the token ids; other features are filled with 0.
+        vocabulary_size: when given, token ids beyond it are refused.
 
-    Each batch is a pair: int32 token ids `[batch, length]` and int32 labels `[batch]` or `[batch, length]`.
+    Each batch is a tuple: a dict of int32 arrays `[batch_size, length]`, and labels `[batch_size, ...]` or
+    `[batch_size, length]`, filled with `IGNORED_LABEL` (floats with NaN); without labels the dict alone.
+
+    Raises:
+        ValueError: a row is longer than the longest length, or features and labels differ in number.
     """
 
     def __init__(
         self,
-        sequences,
+        features,
         labels,
-        length,
         batch_size,
+        lengths=LENGTHS,
         seed=0,
         shuffle=True,
         pad_id=0,
         vocabulary_size=None,
         first_batch=0,
     ):
-        if len(sequences) != len(labels):
-            raise ValueError(f"There are {len(sequences)} sequences but {len(labels)} labels.")
-        super().__init__(len(sequences), batch_size, seed, shuffle, first_batch=first_batch)
-        self.inputs = pad_rows(sequences, length, pad_id)
-        check_ids(self.inputs, vocabulary_size)
-        per_token = len(labels) > 0 and np.ndim(labels[0]) == 1
-        self.labels = pad_rows(labels, length, IGNORED_LABEL) if per_token else np.asarray(labels, "int32")
+        rows = features["token_ids"]
+        if labels is not None and len(rows) != len(labels):
+            raise ValueError(f"There are {len(rows)} rows but {len(labels)} labels.")
+        super().__init__(len(rows), batch_size, seed, shuffle, first_batch=first_batch)
+        sizes = np.array([len(row) for row in rows])
+        if sizes.max() > max(lengths):
+            raise ValueError(
+                f"Row {int(sizes.argmax())} has {sizes.max()} tokens, more than the longest length, {max(lengths)}."
+            )
+        for row in rows:
+            check_ids(np.asarray(row), vocabulary_size)
+        self.features = features
+        self.labels = labels
+        self.lengths = sorted(lengths)
+        self.pad_id = pad_id
+        self.bucket_of = np.searchsorted(self.lengths, sizes)  # the first length that is long enough
+        self.shapes = [length for length, _ in self._plan(0)]
 
-    def rows(self, numbers, epoch):
-        """Rows `numbers`, the same in every epoch."""
-        return self.inputs[numbers], self.labels[numbers]
+    def _plan(self, epoch):
+        """The batches of an epoch: pairs of length and row numbers."""
+        order, plan, rest = self._order(epoch), [], np.array([], int)
+        for bucket, length in enumerate(self.lengths):
+            rows = np.concatenate([rest, order[self.bucket_of[order] == bucket]])
+            whole = len(rows) // self.batch_size * self.batch_size
+            plan += [(length, part) for part in rows[:whole].reshape(-1, self.batch_size)]
+            rest = rows[whole:]
+        if len(rest):
+            longest = self.lengths[self.bucket_of[rest].max()]
+            plan.append((longest, rest))
+        if self.shuffle:
+            plan = [plan[i] for i in np.random.default_rng((self.seed, epoch, 1)).permutation(len(plan))]
+        return plan
+
+    @property
+    def steps_per_epoch(self):
+        """Batches in one pass through the data."""
+        return math.ceil(self.num_rows / self.batch_size)
+
+    def batch(self, i):
+        """Batch `i`, counted from the start of the run."""
+        length, rows = self.rows_of(i)
+        missing = self.batch_size - len(rows)
+        inputs = {
+            name: pad_rows(
+                [values[row] for row in rows] + [[]] * missing,
+                length,
+                self.pad_id if name == "token_ids" else 0,
+            )
+            for name, values in self.features.items()
+        }
+        return inputs if self.labels is None else (inputs, self._labels(rows, length, missing))
+
+    def rows_of(self, i):
+        """Length and row numbers of batch `i`."""
+        epoch, i = divmod(i, self.steps_per_epoch)
+        return self._plan(epoch)[i]
+
+    def _labels(self, rows, length, missing):
+        if isinstance(self.labels, list):
+            return pad_rows([self.labels[row] for row in rows] + [[]] * missing, length, IGNORED_LABEL)
+        labels = self.labels[rows]
+        kind, filler = ("float32", np.nan) if labels.dtype.kind == "f" else ("int32", IGNORED_LABEL)
+        return np.concatenate([labels, np.full((missing, *labels.shape[1:]), filler)]).astype(kind)
+
+    def _different_shapes(self):
+        return [self.shapes.index(length) for length in dict.fromkeys(self.shapes)]
+
+
+def _common_shape(arrays):
+    """The shape of several arrays of equal rank; None where they differ."""
+    return [sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*(array.shape for array in arrays))]
 
 
 def pad_rows(rows, length, value):

@@ -1,4 +1,7 @@
-"""Writing with a causal language model: one compiled step, used for the prompt and for every token."""
+"""Writing with a causal language model: a compiled step that reads prompts, a compiled loop that writes."""
+
+import functools
+import itertools
 
 import keras
 import numpy as np
@@ -9,14 +12,15 @@ from keras_llm.generation.sampling import Sampler
 
 PROMPT_CHUNK = 64  # prompts are read in pieces of this many tokens, so that their length compiles nothing new
 CACHE_LENGTHS = (64, 256, 1024)  # caches come in few lengths, for the same reason; beyond, in steps of 1,024
+STREAM_PIECE = 8  # a stream is written in pieces of up to this many tokens a call
 
 
 class TextGenerator:
     """Writes on from prompts, with a cache, compiled once and used for prompts of any length.
 
-    Prompts are padded on the left to a multiple of `PROMPT_CHUNK` and read in pieces of that size; then
-    one loop, compiled as a whole, writes. Only the length of the cache, of which there are few, and the
-    number of prompts compile anew.
+    Prompts are padded on the left to one length and read in pieces of `PROMPT_CHUNK`; then one loop,
+    compiled as a whole, writes. Only a new number of prompts, a new length of the cache, of which there
+    are few, and a new `Sampler.structure` compile anew; a sampler's numbers do not.
 
     Args:
         model: a causal language model such as `GPT2Model`: `call(token_ids, padding_mask, cache,
@@ -99,9 +103,9 @@ class TextGenerator:
     def generate_ids(self, prompts, max_new_tokens=100, sampler=None, seed=0, stop=(), overflow="error"):
         """Writes on from lists of token ids of any lengths: a list of lists of the new ids."""
         written = [[] for _ in prompts]
-        for tokens in self._write(prompts, max_new_tokens, sampler, seed, stop, overflow, at_a_time=None):
-            for row, token in zip(written, tokens):
-                row.extend(token)
+        for piece in self._write(prompts, max_new_tokens, sampler, seed, stop, overflow, streaming=False):
+            for row, tokens in zip(written, piece):
+                row.extend(tokens)
         return written
 
     def stream_ids(self, prompts, max_new_tokens=100, sampler=None, seed=0, stop=(), overflow="error"):
@@ -109,41 +113,38 @@ class TextGenerator:
 
         A row that has ended is `None` from then on.
         """
-        for tokens in self._write(prompts, max_new_tokens, sampler, seed, stop, overflow, at_a_time=1):
-            if any(tokens):
-                yield [row[0] if row else None for row in tokens]
+        for piece in self._write(prompts, max_new_tokens, sampler, seed, stop, overflow, streaming=True):
+            yield from map(list, itertools.zip_longest(*piece))
 
-    def _write(self, prompts, max_new_tokens, sampler, seed, stop, overflow, at_a_time):
-        """Yields lists of new ids a row, `at_a_time` tokens each, or a context-full when that is `None`."""
+    def _write(self, prompts, max_new_tokens, sampler, seed, stop, overflow, streaming):
+        """Yields pieces of text, a list of new ids for each row; not streaming, they are as long as can be."""
         prompts = self._check(prompts, max_new_tokens, overflow)
+        context = self.model.context_length
         sampler = sampler or Sampler()
+        stops = np.isin(np.arange(self.model.vocabulary_size), list(stop))  # [vocabulary_size]
         draws = [
             np.random.default_rng((seed, i)).random(max_new_tokens, "float32") for i in range(len(prompts))
         ]
         draws = np.stack(draws)  # [batch, max_new_tokens]
         finished = np.zeros(len(prompts), bool)
         done = 0
-        while done < max_new_tokens and not finished.all():
-            # With overflow="slide", a full context goes on from its newer half.
-            longest = max(map(len, prompts))
-            room = self.model.context_length - longest
-            count = min(max_new_tokens - done, room) if room > 0 else 0
-            if count == 0:
-                keep = max(self.model.context_length // 2, 1)
-                prompts = [prompt[-keep:] for prompt in prompts]
-                continue
-            state = self._read(prompts, count, sampler)
-            for start in range(done, done + count, at_a_time or count):
-                end = min(start + (at_a_time or count), done + count)
+        while done < max_new_tokens:
+            if max(map(len, prompts)) >= context:  # overflow="slide": go on from the newer half
+                prompts = [prompt[-max(context // 2, 1) :] for prompt in prompts]
+            end = min(max_new_tokens, done + context - max(map(len, prompts)))
+            state = self._read(prompts, end - done, sampler)
+            while done < end:
+                # A stream's first piece is one token, so that it comes at once; the next ones double.
+                size = min(done + 1, STREAM_PIECE, end - done) if streaming else end - done
                 tokens, finished, state = self._continue(
-                    state, draws[:, start:end], finished, sampler, tuple(stop)
+                    state, draws[:, done : done + size], finished, sampler, stops
                 )
                 rows = [row[row >= 0].tolist() for row in tokens]
                 prompts = [prompt + row for prompt, row in zip(prompts, rows)]
+                done += size
                 yield rows
                 if finished.all():
                     return
-            done += count
 
     def _check(self, prompts, max_new_tokens, overflow):
         """The prompts as lists of ints, or an error that says what is wrong with them."""
@@ -168,44 +169,33 @@ class TextGenerator:
 
     def _read(self, prompts, new_tokens, sampler):
         """Reads the prompts into a fresh cache; returns what `_continue` goes on from."""
-        longest = max(map(len, prompts))
-        chunk = min(PROMPT_CHUNK, self.model.context_length)
-        width = -(-longest // chunk) * chunk
-        length = _cache_length(width + new_tokens)
-        token_ids = np.zeros((len(prompts), width), "int32")
+        width, context = max(map(len, prompts)), self.model.context_length
+        length, chunk = _cache_length(width + new_tokens, context), min(PROMPT_CHUNK, context)
+        token_ids = np.zeros((len(prompts), length), "int32")
         padding_mask = np.ones((len(prompts), length), bool)
         seen = np.zeros((len(prompts), self.model.vocabulary_size), bool)
         for i, prompt in enumerate(prompts):
-            token_ids[i, width - len(prompt) :] = prompt
+            token_ids[i, width - len(prompt) : width] = prompt
             padding_mask[i, : width - len(prompt)] = False
             seen[i, prompt] = True
         cache = self.model.initial_cache(len(prompts), length)
-        read = self._compile(("read",), self._read_step)
-        for position in range(0, width, chunk):
-            tokens = ops.convert_to_tensor(token_ids[:, position : position + chunk])
-            logits, cache = read(tokens, padding_mask, cache, np.int32(position))
-        if sampler.repetition_penalty == 1.0:
+        read = self._compile("read", _read_step)
+        # The last token is left to the loop. What the last chunk reads behind it is overwritten there before
+        # any token sees it; that chunk begins earlier where it would reach beyond the cache.
+        for start in range(0, width - 1, chunk):
+            start = min(start, length - chunk)
+            cache = read(token_ids[:, start : start + chunk], padding_mask, cache, np.int32(start))
+        if not sampler.penalizes:
             seen = seen[:, :0]  # not needed: nothing to carry along
-        return logits, cache, padding_mask, np.int32(width), seen
+        return token_ids[:, width - 1], cache, padding_mask, np.int32(width - 1), seen
 
-    def _read_step(self, model, token_ids, padding_mask, cache, position):
-        logits, cache = model(
-            token_ids,
-            padding_mask=padding_mask,
-            cache=cache,
-            position=position,
-            last_only=True,
-            training=False,
-        )
-        return logits[:, 0], cache  # [batch, vocabulary_size]
-
-    def _continue(self, state, draws, finished, sampler, stop):
+    def _continue(self, state, draws, finished, sampler, stops):
         """Writes as many tokens as there are columns of `draws`; -1 marks what a finished row leaves empty."""
         count = draws.shape[1]
-        padded = np.zeros((len(draws), 1 if count == 1 else self.model.context_length), "float32")
+        padded = np.zeros((len(draws), self.model.context_length), "float32")  # one shape for any count
         padded[:, :count] = draws
-        write = self._compile(("write", sampler, stop), lambda *args: _write_loop(sampler, stop, *args))
-        tokens, finished, state = write(state, padded, np.int32(count), finished)
+        write = self._compile(sampler.structure, functools.partial(_write_loop, sampler))
+        tokens, finished, state = write(state, sampler.numbers, padded, np.int32(count), stops, finished)
         return np.array(tokens)[:, :count], np.array(finished), state
 
     def _compile(self, key, function):
@@ -220,22 +210,22 @@ class TextGenerator:
         return self._compiled[key]
 
 
-def _write_loop(sampler, stop, model, state, draws, count, finished):
-    """Chooses a token, feeds it back, and so on, `count` times or until all rows are finished."""
-    logits, cache, padding_mask, position, seen = state
+def _read_step(model, token_ids, padding_mask, cache, position):
+    """Writes the keys and values of a piece of the prompts into the cache."""
+    return model(
+        token_ids, padding_mask=padding_mask, cache=cache, position=position, last_only=True, training=False
+    )[1]
+
+
+def _write_loop(sampler, model, state, numbers, draws, count, stops, finished):
+    """Reads the last token, chooses the next, and so on, `count` times or until all rows are finished."""
+    token, cache, padding_mask, position, seen = state
     empty = ops.full(ops.shape(draws), -1, dtype="int32")  # [batch, slots]
 
-    def unfinished(i, tokens, logits, cache, position, seen, finished):
+    def unfinished(i, tokens, token, cache, position, seen, finished):
         return ops.logical_and(i < count, ops.logical_not(ops.all(finished)))
 
-    def step(i, tokens, logits, cache, position, seen, finished):
-        uniform = ops.take(draws, i, axis=1)  # [batch]
-        token = sampler.choose(logits, uniform, seen if seen.shape[1] else None)  # [batch]
-        for stop_id in stop:
-            finished = ops.logical_or(finished, ops.equal(token, stop_id))
-        tokens = ops.slice_update(tokens, (0, i), ops.where(finished, -1, token)[:, None])
-        if seen.shape[1]:
-            seen = ops.logical_or(seen, ops.cast(ops.one_hot(token, seen.shape[1]), "bool"))
+    def step(i, tokens, token, cache, position, seen, finished):
         logits, cache = model(
             token[:, None],
             padding_mask=padding_mask,
@@ -244,11 +234,17 @@ def _write_loop(sampler, stop, model, state, draws, count, finished):
             last_only=True,
             training=False,
         )
-        return i + 1, tokens, logits[:, 0], cache, position + 1, seen, finished
+        uniform = ops.take(draws, i, axis=1)  # [batch]
+        token = sampler.choose(logits[:, 0], uniform, seen, numbers)  # [batch]
+        finished = ops.logical_or(finished, ops.take(stops, token))
+        tokens = ops.slice_update(tokens, (0, i), ops.where(finished, -1, token)[:, None])
+        if sampler.penalizes:
+            seen = ops.logical_or(seen, ops.cast(ops.one_hot(token, seen.shape[1]), "bool"))
+        return i + 1, tokens, token, cache, position + 1, seen, finished
 
-    start = (ops.convert_to_tensor(0, "int32"), empty, logits, cache, position, seen, finished)
-    _, tokens, logits, cache, position, seen, finished = ops.while_loop(unfinished, step, start)
-    return tokens, finished, (logits, cache, padding_mask, position, seen)
+    start = (ops.convert_to_tensor(0, "int32"), empty, token, cache, position, seen, finished)
+    _, tokens, token, cache, position, seen, finished = ops.while_loop(unfinished, step, start)
+    return tokens, finished, (token, cache, padding_mask, position, seen)
 
 
 def _compiled(model, function):
@@ -256,7 +252,7 @@ def _compiled(model, function):
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(lambda *args: function(model, *args), jit_compile=True, autograph=False)
+        return tf.function(functools.partial(function, model), jit_compile=True, autograph=False)
     if keras.backend.backend() == "jax":
         import jax
 
@@ -275,9 +271,8 @@ def _compiled(model, function):
     raise ValueError(f"Generation needs the TensorFlow or the JAX backend, not {keras.backend.backend()}.")
 
 
-def _cache_length(tokens):
-    """The smallest of the few cache lengths that holds `tokens`."""
-    for length in CACHE_LENGTHS:
-        if tokens <= length:
-            return length
-    return -(-tokens // CACHE_LENGTHS[-1]) * CACHE_LENGTHS[-1]
+def _cache_length(tokens, context_length):
+    """The smallest of the few cache lengths that holds `tokens`; none is longer than the model's context."""
+    step = CACHE_LENGTHS[-1]
+    lengths = (*CACHE_LENGTHS, -(-tokens // step) * step)
+    return min(next(length for length in lengths if length >= tokens), context_length)

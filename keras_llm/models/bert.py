@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from keras_llm.checkpoints import bert as checkpoint
+from keras_llm.checkpoints import keras_hub
 from keras_llm.layers import EncoderBlock, LearnedPositionEmbedding
 from keras_llm.layers.blocks import ACTIVATIONS
 
@@ -228,6 +229,35 @@ class BertEncoder(keras.Model):
     def save_pretrained(self, folder):
         """Writes `config.json` and `model.safetensors` as `transformers.BertModel` reads them."""
         checkpoint.save(self, folder)
+
+    @classmethod
+    def from_keras_hub(cls, backbone, **overrides):
+        """Makes the encoder that computes what a `keras_hub.models.BertBackbone` computes.
+
+        Args:
+            backbone: the backbone, or a name or folder for KerasHub's `Backbone.from_preset`.
+            overrides: constructor arguments to replace, such as `dropout=0.0` or `pooler=False`.
+
+        Raises:
+            ImportError: KerasHub is not installed.
+            ValueError: another class of backbone, a quantized one, or an override that does not fit its
+                weights; or KerasHub does not find the preset.
+        """
+        return keras_hub.load(cls, "BertBackbone", backbone, **overrides)
+
+    def to_keras_hub(self):
+        """Makes a `keras_hub.models.BertBackbone` that computes what this encoder computes.
+
+        It takes a dict of `"token_ids"`, `"segment_ids"` and `"padding_mask"`, int `[batch, T]` each, and
+        gives `"sequence_output"` `[batch, T, hidden_dim]` and `"pooled_output"` `[batch, hidden_dim]`.
+
+        Raises:
+            ImportError: KerasHub is not installed.
+            ValueError: KerasHub cannot express the encoder: its BERT always has the tanh formula of gelu, an
+                epsilon of 1e-12 and a pooler. A published BERT, made for the exact gelu, comes near with
+                `BertEncoder.from_pretrained(path, activation="gelu_tanh")`.
+        """
+        return keras_hub.export(self, "BertBackbone")
 
 
 class _BertModel(keras.Model):

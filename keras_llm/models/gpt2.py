@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_llm.checkpoints import gpt2 as checkpoint
+from keras_llm.checkpoints import keras_hub
 from keras_llm.layers import DecoderBlock, LearnedPositionEmbedding, token_positions
 
 # Sizes. "gpt2" to "gpt2-xl" are those of the paper, section 2.3; "nano" learns on a laptop in minutes.
@@ -226,6 +227,34 @@ class GPT2Model(keras.Model):
     def save_pretrained(self, folder):
         """Writes `config.json` and `model.safetensors` as `transformers` reads them."""
         checkpoint.save(self, folder)
+
+    @classmethod
+    def from_keras_hub(cls, backbone, **overrides):
+        """Makes the model of a `keras_hub.models.GPT2Backbone`; the output layer is tied, as there.
+
+        Args:
+            backbone: the backbone, or a name or folder for KerasHub's `Backbone.from_preset`.
+            overrides: constructor arguments to replace, such as `dropout=0.0`.
+
+        Raises:
+            ImportError: KerasHub is not installed.
+            ValueError: another class of backbone, a quantized one, or an override that does not fit its
+                weights; or KerasHub does not find the preset.
+        """
+        return keras_hub.load(cls, "GPT2Backbone", backbone, **overrides)
+
+    def to_keras_hub(self):
+        """Makes a `keras_hub.models.GPT2Backbone` with this model's weights.
+
+        It takes a dict of `"token_ids"` and `"padding_mask"`, int `[batch, T]` each, padded on the right, and
+        gives `[batch, T, hidden_dim]`: this model's logits before the product with the token embedding.
+
+        Raises:
+            ImportError: KerasHub is not installed.
+            ValueError: KerasHub cannot express the model: its GPT-2 always has `activation="gelu_tanh"` and
+                `epsilon=1e-5`.
+        """
+        return keras_hub.export(self, "GPT2Backbone")
 
 
 def _normal(stddev):

@@ -4,6 +4,14 @@ from typing import Annotated
 
 from typer import Option
 
+Data = Annotated[str, Option("--data", "-d", help="A file, or a name from `keras-llm datasets`.")]
+Validation = Annotated[str | None, Option(help="The same for validation; by default a part of --data.")]
+Test = Annotated[
+    str | None,
+    Option(help="For the last figure: a file, or `test` for that part of --data. Left alone if not given."),
+]
+TextColumn = Annotated[str | None, Option(help="Name or position of the text, if it is not `text`.")]
+LabelColumn = Annotated[str | None, Option(help="Name or position of the label, if it is not `label`.")]
 DataDir = Annotated[str | None, Option(help="Where TensorFlow Datasets keeps its prepared sets.")]
 Seed = Annotated[int, Option(help="Of weights, dropout and the order of the data.")]
 Output = Annotated[str | None, Option(help="Folder of the run; by default the next free one under runs/.")]

@@ -1,6 +1,7 @@
 """The folder of a run: what it holds, how it is begun and how it is opened again."""
 
 import pathlib
+import time
 
 from keras_llm.files import read_json, write_json
 
@@ -33,6 +34,30 @@ def begin(output, command, arguments):
     arguments = {name: value for name, value in arguments.items() if name not in ("output", "result")}
     write_json(folder / SETTINGS, {"command": command, "arguments": arguments})
     return folder
+
+
+def finish(folder, metrics, started, data, seed, result=None):
+    """Writes the run's figures, and with `result` the file of a measured result.
+
+    Args:
+        folder: of the run.
+        metrics: dict of name to number.
+        started: `time.perf_counter()` at the beginning.
+        data: dict of name to the texts or rows used.
+        seed: of the run.
+        result: path of the JSON file, or None.
+
+    Returns:
+        The seconds since the beginning.
+    """
+    from keras_llm.training.results import write_result
+
+    write_json(folder / METRICS, metrics)
+    seconds = time.perf_counter() - started
+    if result:
+        used = {name: [str(row) for row in rows] for name, rows in data.items()}
+        write_result(result, seed=seed, data=used, wall_seconds=seconds, metrics=metrics)
+    return seconds
 
 
 def open_run(folder):

@@ -1,6 +1,7 @@
 """What happens beside training: the best model kept, progress printed, curves drawn."""
 
 import csv
+import pathlib
 import time
 
 import keras
@@ -9,17 +10,17 @@ from keras_llm.files import atomic_path
 
 
 class SaveBest(keras.callbacks.Callback):
-    """Keeps the model of the best evaluation so far as a `.keras` file, written atomically.
+    """Keeps the model of the best evaluation so far, written atomically.
 
     Args:
-        path: of the file.
+        path: a `.keras` file; or a folder, for Hugging Face's layout by the model's `save_pretrained`.
         monitor: the quantity in Keras' logs.
         mode: `"min"` or `"max"`: which way is better.
     """
 
     def __init__(self, path, monitor="val_token_loss", mode="min"):
         super().__init__()
-        self.path = path
+        self.path = pathlib.Path(path)
         self.monitor = monitor
         self.sign = {"min": 1, "max": -1}[mode]
         self.best = None
@@ -29,8 +30,29 @@ class SaveBest(keras.callbacks.Callback):
         value = logs[self.monitor]
         if self.best is None or self.sign * value < self.sign * self.best:
             self.best = value
-            with atomic_path(self.path) as temporary:
-                self.model.save(temporary)
+            if self.path.suffix == ".keras":
+                with atomic_path(self.path) as temporary:
+                    self.model.save(temporary)
+            else:
+                self.model.save_pretrained(self.path)
+
+
+class Measure(keras.callbacks.Callback):
+    """Measures the model after each epoch and adds what it finds to Keras' logs, with `val_` before the names.
+
+    It must stand before the callbacks that read these logs.
+
+    Args:
+        measure: a function without arguments that returns a dict of name to number.
+    """
+
+    def __init__(self, measure):
+        super().__init__()
+        self.measure = measure
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Measures."""
+        logs.update({f"val_{name}": value for name, value in self.measure().items()})
 
 
 class Progress(keras.callbacks.Callback):
@@ -93,7 +115,7 @@ class Curves(keras.callbacks.Callback):
 
     Args:
         folder: where to.
-        loss: name of the training loss in Keras' logs; drawn beside `val_` + name.
+        loss: name of the training loss in Keras' logs; drawn beside `val_` + name, if that is there.
         other: a validation quantity for a second panel, such as `"val_perplexity"`.
         title: over the picture.
     """
@@ -132,7 +154,8 @@ def draw_curves(rows, path, loss, other, title):
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot(steps, [row[loss] for row in rows], label="training", color="tab:gray")
-    left.plot(steps, [row[f"val_{loss}"] for row in rows], label="validation", color="tab:blue")
+    if f"val_{loss}" in rows[0]:
+        left.plot(steps, [row[f"val_{loss}"] for row in rows], label="validation", color="tab:blue")
     left.set(xlabel="step", ylabel="loss (nats)", title=title)
     left.legend()
     right.plot(steps, [row[other] for row in rows], color="tab:blue")

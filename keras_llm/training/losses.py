@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_llm.datasets.batches import IGNORED_LABEL
+from keras_llm.datasets.labels import IGNORED_LABEL
 
 
 def token_losses(labels, logits):

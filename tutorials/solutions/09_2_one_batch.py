@@ -5,7 +5,7 @@ import numpy as np
 
 from keras_llm.models.gpt2 import GPT2Model
 from keras_llm.training.losses import TokenCrossEntropy
-from keras_llm.training.optimizers import adamw
+from keras_llm.training.optimizers import AdamW
 
 V, CONTEXT, BATCH = 100, 16, 8
 text = np.random.default_rng(0).integers(0, V, (BATCH, CONTEXT + 1))  # even dice can be learned by heart
@@ -18,7 +18,7 @@ def train(labels_of_step, steps=80):
     model = GPT2Model(
         vocabulary_size=V, context_length=CONTEXT, hidden_dim=64, num_layers=1, num_heads=2, dropout=0.0
     )
-    model.compile(adamw(model, 5e-3, weight_decay=0.0), TokenCrossEntropy())
+    model.compile(AdamW(5e-3, weight_decay=0.0), TokenCrossEntropy())
     for step in range(steps):
         loss = model.train_on_batch(token_ids, labels_of_step(step))
     return float(loss)

@@ -11,7 +11,7 @@ from keras_llm.datasets.batches import TokenWindows
 from keras_llm.models.gpt2 import GPT2Model
 from keras_llm.tokenizers import Tokenizer
 from keras_llm.training.losses import TokenCrossEntropy, token_losses
-from keras_llm.training.optimizers import WarmupCosine, adamw
+from keras_llm.training.optimizers import AdamW, WarmupCosine
 
 FULL = os.environ.get("KERAS_LLM_PROFILE", "full") == "full"
 V, CONTEXT, STEPS = 300, 32, 1000 if FULL else 200  # few tokens, almost letters: learned soon
@@ -24,7 +24,7 @@ keras.utils.set_random_seed(0)
 model = GPT2Model.from_preset(
     "nano", vocabulary_size=V, context_length=CONTEXT, hidden_dim=64, num_layers=2, dropout=0.0
 )
-model.compile(adamw(model, WarmupCosine(5e-3, STEPS // 5, STEPS)), TokenCrossEntropy(), jit_compile=True)
+model.compile(AdamW(WarmupCosine(5e-3, STEPS // 5, STEPS)), TokenCrossEntropy(), jit_compile=True)
 model.fit(TokenWindows(ids["train"], CONTEXT, 16), steps_per_epoch=STEPS, shuffle=False, verbose=0)
 
 # The loss of each token, summed by its place in the window, over all windows of the validation text.

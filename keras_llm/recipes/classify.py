@@ -1,0 +1,217 @@
+"""Fine-tune a BERT to put a label on texts, or on pairs of texts (Devlin et al. 2019, section 4.1)."""
+
+import time
+from typing import Annotated
+
+from typer import Option
+
+from keras_llm.recipes import finetuning, runs
+from keras_llm.recipes.options import (
+    Data,
+    DataDir,
+    LabelColumn,
+    Output,
+    Result,
+    Seed,
+    Test,
+    TextColumn,
+    Validation,
+)
+from keras_llm.recipes.rows import load_splits, require_columns
+
+OVERLAP = 32  # tokens that two windows of a long text share
+
+
+def train_classify(
+    data: Data = "topics_en",
+    validation: Validation = None,
+    test: Test = None,
+    text_column: TextColumn = None,
+    pair_column: Annotated[
+        str | None, Option(help="Name or position of the second text of a pair, if it is not `text_pair`.")
+    ] = None,
+    label_column: LabelColumn = None,
+    data_dir: DataDir = None,
+    start_from: finetuning.StartFrom = None,
+    size: finetuning.Size = "tiny",
+    vocabulary: finetuning.Vocabulary = 8192,
+    length: finetuning.Length = 128,
+    epochs: finetuning.Epochs = 4,
+    patience: finetuning.Patience = 2,
+    batch_size: finetuning.BatchSize = 32,
+    learning_rate: finetuning.LearningRate = 1e-4,
+    dropout: finetuning.Dropout = 0.1,
+    seed: Seed = 0,
+    output: Output = None,
+    result: Result = None,
+) -> dict:
+    """Fine-tune a BERT to put a label on texts, or on pairs of texts."""
+    arguments = dict(locals())
+    started = time.perf_counter()
+    import keras
+
+    from keras_llm.evaluation.classification import class_table, classification_metrics, draw_confusion
+    from keras_llm.models.bert import BertClassifier
+
+    keras.utils.set_random_seed(seed)
+    columns = {"text": text_column, "text_pair": pair_column, "label": label_column}
+    rows = load_splits(data, validation, test, data_dir, columns)
+    for part in rows.values():
+        require_columns(part, "text", "label")
+    labels = sorted({row["label"] for row in rows["train"]})
+    texts = [row[column] for row in rows["train"] for column in ("text", "text_pair") if column in row]
+    model, tokenizer = finetuning.start(
+        BertClassifier,
+        start_from,
+        size,
+        vocabulary,
+        length,
+        texts,
+        dropout,
+        num_classes=len(labels),
+        labels=labels,
+    )
+    targets = {split: _label_ids(part, labels, split) for split, part in rows.items()}
+    train, _ = make_batches(rows["train"], tokenizer, length, batch_size, targets["train"], seed)
+
+    folder = runs.begin(output, "train classify", arguments)
+    tokenizer.save(folder)
+    print(
+        f"BERT of {model.count_params():,} parameters on {len(rows['train']):,} texts "
+        f"(validation: {len(rows['validation']):,}; labels: {', '.join(labels[:8])}"
+        f"{' ...' if len(labels) > 8 else ''}).\nEverything goes to {folder}/"
+    )
+
+    def measure(split="validation"):
+        scores = class_probabilities(model, tokenizer, rows[split], length)
+        return classification_metrics(targets[split], scores.argmax(axis=1), labels)
+
+    def accuracy():
+        figures = measure()
+        return {"accuracy": figures["accuracy"], "macro_f1": figures["macro"]["f1"]}
+
+    finetuning.fit(
+        model, train, accuracy, "accuracy", folder, epochs, learning_rate, patience, "BERT, labels of texts"
+    )
+
+    model.set_weights(BertClassifier.from_pretrained(folder).get_weights())
+    metrics = {"parameters": model.count_params()}
+    for split in [split for split in ("validation", "test") if split in rows]:
+        figures = measure(split)
+        metrics |= {f"{split}_accuracy": figures["accuracy"], f"{split}_macro_f1": figures["macro"]["f1"]}
+        print(f"\n{split}:\n{class_table(figures)}")
+    draw_confusion(figures, labels, folder / "confusion.png")
+    names = {"train": data, "validation": validation or data, "test": test or data}
+    used = {f"{names[split]} ({split})": part for split, part in rows.items()}
+    seconds = runs.finish(folder, metrics, started, used, seed, result)
+    print(
+        f"{seconds:.0f} s in all. Model, tokenizer, curves.png and confusion.png are in {folder}/\n"
+        f'Next: keras-llm predict {folder} "Some text"'
+    )
+    return metrics
+
+
+def predict_labels(folder, texts, pairs=None):
+    """The label of each text by a run of `train_classify`, or another classifier in Hugging Face's layout.
+
+    Args:
+        folder: of the run.
+        texts: list of strings.
+        pairs: list of the second texts, where the model reads pairs.
+
+    Returns:
+        A list of dicts: `label`, and `probabilities`, a dict of label to probability.
+    """
+    from keras_llm.models.bert import BertClassifier
+
+    model, tokenizer, arguments = finetuning.load_run(folder, BertClassifier, "train classify")
+    rows = [{"text": text} for text in texts]
+    if pairs is not None:
+        rows = [{"text": text, "text_pair": pair} for text, pair in zip(texts, pairs)]
+    length = arguments.get("length", min(128, model.encoder.context_length))
+    scores = class_probabilities(model, tokenizer, rows, length)
+    return [
+        {
+            "label": model.labels[row.argmax()],
+            "probabilities": dict(zip(model.labels, map(float, row))),
+        }
+        for row in scores
+    ]
+
+
+def class_probabilities(model, tokenizer, rows, length, batch_size=64):
+    """Probabilities `[num_rows, num_classes]`; of a text in several windows, their mean."""
+    import keras
+    import numpy as np
+
+    from keras_llm.datasets.windows import join_scores
+    from keras_llm.evaluation.predictions import predict
+
+    batches, owners = make_batches(rows, tokenizer, length, batch_size)
+    logits = np.stack(predict(model, batches))  # [num_windows, num_classes]
+    probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits.astype("float32")))
+    return join_scores(probabilities, owners, len(rows))
+
+
+def make_batches(rows, tokenizer, length, batch_size, label_ids=None, seed=0):
+    """Batches of windows, shuffled if there are labels, and the number of the row that each window is of."""
+    import numpy as np
+
+    from keras_llm.datasets.batches import LENGTHS, PaddedBatches
+    from keras_llm.datasets.windows import text_windows
+
+    if "text_pair" in rows[0]:
+        pairs = tokenizer.encode_with_segments(
+            [row["text"] for row in rows], [row["text_pair"] for row in rows]
+        )
+        windows = [_cut_pair(*pair, length) for pair in pairs]
+        owners = np.arange(len(rows))
+        features = {
+            "token_ids": [ids for ids, _ in windows],
+            "segment_ids": [segments for _, segments in windows],
+        }
+    else:
+        special = {tokenizer.class_id, tokenizer.separator_id}
+        encoded = [ids[1:-1] for ids in tokenizer.encode([row["text"] for row in rows])]
+        windows = [
+            text_windows(
+                [index for index in ids if index not in special],
+                length,
+                min(OVERLAP, length // 4),
+                tokenizer.class_id,
+                tokenizer.separator_id,
+            )
+            for ids in encoded
+        ]
+        owners = np.repeat(np.arange(len(rows)), [len(own) for own in windows])
+        features = {"token_ids": [window for own in windows for window in own]}
+    lengths = sorted({*(size for size in LENGTHS if size < length), length})
+    labels = None if label_ids is None else np.asarray(label_ids)[owners]
+    batches = PaddedBatches(
+        features,
+        labels,
+        batch_size,
+        lengths,
+        seed,
+        shuffle=labels is not None,
+        vocabulary_size=tokenizer.vocabulary_size,
+    )
+    return batches, owners
+
+
+def _cut_pair(token_ids, segment_ids, length):
+    """Takes tokens off the end of the longer of the two texts until the pair fits."""
+    token_ids, segment_ids = list(token_ids), list(segment_ids)
+    while len(token_ids) > length:
+        first = segment_ids.count(0)
+        last = first if first - 2 > len(token_ids) - first - 1 else len(token_ids)
+        del token_ids[last - 2], segment_ids[last - 2]  # the token before a text's [SEP]
+    return token_ids, segment_ids
+
+
+def _label_ids(rows, labels, split):
+    known = {label: i for i, label in enumerate(labels)}
+    unknown = sorted({row["label"] for row in rows} - set(known))
+    if unknown:
+        raise ValueError(f"The {split} rows have the label {unknown[0]!r}, which no training row has.")
+    return [known[row["label"]] for row in rows]

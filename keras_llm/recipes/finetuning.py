@@ -1,0 +1,118 @@
+"""What the recipes that fine-tune a BERT share."""
+
+from typing import Annotated
+
+from typer import Option
+
+from keras_llm.recipes import runs
+
+StartFrom = Annotated[
+    str | None,
+    Option(
+        help="A pretrained BERT: a folder, or a name on the Hugging Face hub. Without it, a fresh one is trained."
+    ),
+]
+Size = Annotated[str, Option(help="Size of a fresh one: tiny, mini, small, medium or bert-base-uncased.")]
+Vocabulary = Annotated[int, Option(help="Tokens of a fresh one's tokenizer, trained on the training text.")]
+Length = Annotated[int, Option(help="Tokens of a window; longer texts are read in overlapping windows.")]
+Epochs = Annotated[int, Option(help="Passes over the training data, at most.")]
+Patience = Annotated[int, Option(help="Stop after so many passes without a better validation figure.")]
+BatchSize = Annotated[int, Option(help="Windows a step.")]
+LearningRate = Annotated[
+    float, Option(help="The highest rate; it rises over the first tenth of the steps, then falls to zero.")
+]
+Dropout = Annotated[float, Option(help="Dropout rate.")]
+
+
+def start(model_class, start_from, size, vocabulary, length, texts, dropout, **own):
+    """A model for a task with its tokenizer: from a checkpoint with a new head, or fresh.
+
+    Args:
+        model_class: of `keras_llm.models.bert`.
+        start_from, size, vocabulary, length, dropout: the options above.
+        texts: the training texts, for a fresh tokenizer.
+        own: further arguments of the model, such as `num_classes`.
+    """
+    from keras_llm.models.bert import BertEncoder
+    from keras_llm.tokenizers import Tokenizer
+
+    if start_from:
+        tokenizer = Tokenizer.from_pretrained(start_from)
+        model = model_class.from_pretrained(start_from, head="new", dropout=dropout, **own)
+    else:
+        tokenizer = Tokenizer.train(texts, "wordpiece", vocabulary, lowercase=True)
+        encoder = BertEncoder.from_preset(
+            size,
+            vocabulary_size=tokenizer.vocabulary_size,
+            context_length=max(length, 128),
+            dropout=dropout,
+            pooler=model_class.needs_pooler,
+        )
+        model = model_class(encoder, **own)
+    if length > model.encoder.context_length:
+        raise ValueError(
+            f"--length {length} is beyond the model's context of {model.encoder.context_length}."
+        )
+    return model, tokenizer
+
+
+def fit(model, train, measure, monitor, folder, epochs, learning_rate, patience, title, loss=None):
+    """Trains with AdamW and keeps the best model, by what `measure` finds after each pass.
+
+    Args:
+        model: the task's model.
+        train: shuffled batches.
+        measure: a function without arguments that measures `model` on the validation rows: a dict of name to
+            number, the higher the better under `monitor`.
+        monitor: which of these chooses the model to keep.
+        folder: of the run; the best model goes there in Hugging Face's layout.
+        epochs, learning_rate, patience: the options above.
+        title: over the picture of the curves.
+        loss: by default the cross-entropy over all labels but -100.
+    """
+    import keras
+
+    from keras_llm.training.callbacks import Curves, Measure, Progress, SaveBest
+    from keras_llm.training.losses import TokenCrossEntropy
+    from keras_llm.training.optimizers import AdamW, WarmupCosine
+
+    steps = epochs * train.steps_per_epoch
+    rate = WarmupCosine(learning_rate, steps // 10, steps, floor=0.0)
+    optimizer = AdamW(rate, weight_decay=0.01, beta_2=0.999, epsilon=1e-6)
+    model.compile(optimizer, loss or TokenCrossEntropy(), jit_compile=True)
+    model.fit(
+        train.stream(),
+        steps_per_epoch=train.steps_per_epoch,
+        epochs=epochs,
+        shuffle=False,
+        verbose=0,
+        callbacks=[
+            keras.callbacks.TerminateOnNaN(),
+            Measure(measure),
+            SaveBest(folder, f"val_{monitor}", "max"),
+            Progress(steps, train.batch_size, "texts", monitor=(f"val_{monitor}",)),
+            Curves(folder, "loss", f"val_{monitor}", title),
+            keras.callbacks.EarlyStopping(f"val_{monitor}", patience=patience, mode="max"),
+        ],
+    )
+
+
+def load_run(folder, model_class, command):
+    """Opens the folder of a run, or a checkpoint with the task's head: model, tokenizer, arguments.
+
+    Raises:
+        ValueError: it is the run of another command.
+    """
+    import pathlib
+
+    from keras_llm.files import read_json
+    from keras_llm.tokenizers import Tokenizer
+
+    settings = pathlib.Path(folder) / runs.SETTINGS
+    arguments = {}
+    if settings.is_file():
+        found = read_json(settings)
+        if found["command"] != command:
+            raise ValueError(f"{folder} is a run of `{found['command']}`, not of `{command}`.")
+        arguments = found["arguments"]
+    return model_class.from_pretrained(folder), Tokenizer.from_pretrained(folder), arguments
