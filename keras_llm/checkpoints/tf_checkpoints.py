@@ -67,7 +67,7 @@ def _read(folder, name):
     try:
         reader = tf.train.load_checkpoint(str(folder / name))
         return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-    except (tf.errors.OpError, ValueError) as error:
+    except (tf.errors.OpError, ValueError, IndexError) as error:  # the last: a short file
         message = str(error).splitlines()[0]
         raise ValueError(
             f"{folder / name} is not a complete checkpoint ({message}). Fetch it again."

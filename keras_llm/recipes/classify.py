@@ -157,7 +157,7 @@ def make_batches(rows, tokenizer, length, batch_size, label_ids=None, seed=0):
     """Batches of windows, shuffled if there are labels, and the number of the row that each window is of."""
     import numpy as np
 
-    from keras_llm.datasets.batches import LENGTHS, PaddedBatches
+    from keras_llm.datasets.batches import PaddedBatches
     from keras_llm.datasets.windows import text_windows
 
     if "text_pair" in rows[0]:
@@ -185,13 +185,12 @@ def make_batches(rows, tokenizer, length, batch_size, label_ids=None, seed=0):
         ]
         owners = np.repeat(np.arange(len(rows)), [len(own) for own in windows])
         features = {"token_ids": [window for own in windows for window in own]}
-    lengths = sorted({*(size for size in LENGTHS if size < length), length})
     labels = None if label_ids is None else np.asarray(label_ids)[owners]
     batches = PaddedBatches(
         features,
         labels,
         batch_size,
-        lengths,
+        finetuning.lengths(length),
         seed,
         shuffle=labels is not None,
         vocabulary_size=tokenizer.vocabulary_size,

@@ -56,6 +56,13 @@ def start(model_class, start_from, size, vocabulary, length, texts, dropout, **o
     return model, tokenizer
 
 
+def lengths(longest):
+    """The lengths to which windows of up to `longest` tokens are padded."""
+    from keras_llm.datasets.batches import LENGTHS
+
+    return sorted({*(length for length in LENGTHS if length < longest), longest})
+
+
 def fit(model, train, measure, monitor, folder, epochs, learning_rate, patience, title, loss=None):
     """Trains with AdamW and keeps the best model, by what `measure` finds after each pass.
 

@@ -1,0 +1,136 @@
+"""Fine-tune a BERT to find the answer to a question in a text (Devlin et al. 2019, section 4.2)."""
+
+import time
+from typing import Annotated
+
+from typer import Option
+
+from keras_llm.recipes import finetuning, runs
+from keras_llm.recipes.options import Data, DataDir, Output, Result, Seed, Test, Validation
+from keras_llm.recipes.rows import load_splits, require_columns
+
+
+def train_answer(
+    data: Data = "questions_en",
+    more_data: Annotated[
+        str | None, Option(help="A second file or set of questions to train on as well.")
+    ] = None,
+    validation: Validation = None,
+    test: Test = None,
+    data_dir: DataDir = None,
+    start_from: finetuning.StartFrom = None,
+    size: finetuning.Size = "tiny",
+    vocabulary: finetuning.Vocabulary = 8192,
+    length: finetuning.Length = 256,
+    epochs: finetuning.Epochs = 3,
+    patience: finetuning.Patience = 2,
+    batch_size: finetuning.BatchSize = 16,
+    learning_rate: finetuning.LearningRate = 1e-4,
+    dropout: finetuning.Dropout = 0.1,
+    seed: Seed = 0,
+    output: Output = None,
+    result: Result = None,
+) -> dict:
+    """Fine-tune a BERT to find the answer to a question in a text."""
+    arguments = dict(locals())
+    started = time.perf_counter()
+    import keras
+    import numpy as np
+
+    from keras_llm.datasets import load
+    from keras_llm.datasets.batches import PaddedBatches
+    from keras_llm.datasets.windows import question_windows
+    from keras_llm.evaluation.answers import answer_metrics
+    from keras_llm.models.bert import BertQuestionAnswerer
+
+    keras.utils.set_random_seed(seed)
+    rows = load_splits(data, validation, test, data_dir)
+    if more_data:
+        rows["train"] = rows["train"] + load(more_data, None, data_dir)
+    for part in rows.values():
+        require_columns(part, "question", "context", "answers")
+    model, tokenizer = finetuning.start(
+        BertQuestionAnswerer,
+        start_from,
+        size,
+        vocabulary,
+        length,
+        [row[column] for row in rows["train"] for column in ("question", "context")],
+        dropout,
+    )
+    windows = question_windows(tokenizer, rows["train"], length, length // 4)
+    train = PaddedBatches(
+        {"token_ids": windows.token_ids, "segment_ids": windows.segment_ids},
+        np.array(windows.labels),
+        batch_size,
+        finetuning.lengths(length),
+        seed,
+        vocabulary_size=tokenizer.vocabulary_size,
+    )
+
+    folder = runs.begin(output, "train answer", arguments)
+    tokenizer.save(folder)
+    print(
+        f"BERT of {model.count_params():,} parameters on {len(rows['train']):,} questions "
+        f"(validation: {len(rows['validation']):,}).\nEverything goes to {folder}/"
+    )
+
+    def measure(split="validation"):
+        answers = answer_questions(model, tokenizer, rows[split], length)
+        references = [[answer["text"] for answer in row["answers"]] for row in rows[split]]
+        return answer_metrics([answer["text"] for answer in answers], references)
+
+    finetuning.fit(
+        model, train, measure, "f1", folder, epochs, learning_rate, patience, "BERT, answers in text"
+    )
+
+    model.set_weights(BertQuestionAnswerer.from_pretrained(folder).get_weights())
+    metrics = {"parameters": model.count_params()}
+    for split in [split for split in ("validation", "test") if split in rows]:
+        figures = measure(split)
+        metrics |= {f"{split}_{name}": value for name, value in figures.items()}
+        print(f"{split}: F1 {figures['f1']:.4f}, exact match {figures['exact_match']:.4f}")
+    sources = {"train": data, "validation": validation or data, "test": test or data}
+    used = {f"{sources[split]} ({split})": part for split, part in rows.items()}
+    seconds = runs.finish(folder, metrics, started, used, seed, result)
+    print(
+        f"{seconds:.0f} s in all. Model, tokenizer and curves.png are in {folder}/\n"
+        f'Next: keras-llm predict {folder} "Who ...?" --context text.txt'
+    )
+    return metrics
+
+
+def find_answers(folder, questions, context):
+    """Where in a text each question is answered, by a run of `train_answer`, or another such model.
+
+    Args:
+        folder: of the run, or a question answering model in Hugging Face's layout.
+        questions: list of strings.
+        context: the text, of any length.
+
+    Returns:
+        For each question a dict: `text`, `start` and `end` (in characters of `context`) and `score`.
+    """
+    from keras_llm.models.bert import BertQuestionAnswerer
+
+    model, tokenizer, arguments = finetuning.load_run(folder, BertQuestionAnswerer, "train answer")
+    length = arguments.get("length", min(256, model.encoder.context_length))
+    rows = [{"question": question, "context": context} for question in questions]
+    return answer_questions(model, tokenizer, rows, length)
+
+
+def answer_questions(model, tokenizer, rows, length, batch_size=32):
+    """The best answer to each row's `question` in its `context`: what `join_answers` gives."""
+    import numpy as np
+
+    from keras_llm.datasets.batches import PaddedBatches
+    from keras_llm.datasets.windows import join_answers, question_windows
+    from keras_llm.evaluation.predictions import predict
+
+    windows = question_windows(tokenizer, rows, length, length // 4)
+    features = {"token_ids": windows.token_ids, "segment_ids": windows.segment_ids}
+    batches = PaddedBatches(features, None, batch_size, finetuning.lengths(length), shuffle=False)
+    scores = np.zeros((batches.num_rows, 2, length), "float32")
+    for row, own in enumerate(predict(model, batches)):
+        scores[row, :, : own.shape[1]] = own  # [2, length of its batch]
+    return join_answers(scores[:, 0], scores[:, 1], windows, [row["context"] for row in rows])

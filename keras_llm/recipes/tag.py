@@ -1,0 +1,153 @@
+"""Fine-tune a BERT to find names in text: a tag for each word (Devlin et al. 2019, section 5.3)."""
+
+import re
+import time
+
+from keras_llm.recipes import finetuning, runs
+from keras_llm.recipes.options import Data, DataDir, Output, Result, Seed, Test, Validation
+from keras_llm.recipes.rows import load_splits, require_columns
+
+OVERLAP = 32  # pieces that two windows of a long sentence share
+
+
+def train_tag(
+    data: Data = "entities_en",
+    validation: Validation = None,
+    test: Test = None,
+    data_dir: DataDir = None,
+    start_from: finetuning.StartFrom = None,
+    size: finetuning.Size = "tiny",
+    vocabulary: finetuning.Vocabulary = 8192,
+    length: finetuning.Length = 128,
+    epochs: finetuning.Epochs = 10,
+    patience: finetuning.Patience = 4,
+    batch_size: finetuning.BatchSize = 32,
+    learning_rate: finetuning.LearningRate = 2e-4,
+    dropout: finetuning.Dropout = 0.1,
+    seed: Seed = 0,
+    output: Output = None,
+    result: Result = None,
+) -> dict:
+    """Fine-tune a BERT to find names in text: a tag for each word."""
+    arguments = dict(locals())
+    started = time.perf_counter()
+    import keras
+
+    from keras_llm.datasets.batches import PaddedBatches
+    from keras_llm.datasets.windows import word_windows
+    from keras_llm.evaluation.tagging import entity_metrics
+    from keras_llm.models.bert import BertTokenClassifier
+
+    keras.utils.set_random_seed(seed)
+    rows = load_splits(data, validation, test, data_dir)
+    for part in rows.values():
+        require_columns(part, "tokens", "tags")
+    names = sorted({tag for row in rows["train"] for tag in row["tags"]})
+    model, tokenizer = finetuning.start(
+        BertTokenClassifier,
+        start_from,
+        size,
+        vocabulary,
+        length,
+        [" ".join(row["tokens"]) for row in rows["train"]],
+        dropout,
+        num_classes=len(names),
+        labels=names,
+    )
+    windows = word_windows(
+        tokenizer,
+        [row["tokens"] for row in rows["train"]],
+        length,
+        min(OVERLAP, length // 4),
+        [row["tags"] for row in rows["train"]],
+        names,
+    )
+    train = PaddedBatches(
+        {"token_ids": windows.token_ids},
+        windows.labels,
+        batch_size,
+        finetuning.lengths(length),
+        seed,
+        vocabulary_size=tokenizer.vocabulary_size,
+    )
+
+    folder = runs.begin(output, "train tag", arguments)
+    tokenizer.save(folder)
+    print(
+        f"BERT of {model.count_params():,} parameters on {len(rows['train']):,} sentences "
+        f"(validation: {len(rows['validation']):,}; tags: {', '.join(names[:8])}"
+        f"{' ...' if len(names) > 8 else ''}).\nEverything goes to {folder}/"
+    )
+
+    def measure(split="validation"):
+        tags = predict_tags(model, tokenizer, [row["tokens"] for row in rows[split]], length)
+        return entity_metrics([row["tags"] for row in rows[split]], tags)
+
+    def f1():
+        figures = measure()
+        return {name: figures[name] for name in ("f1", "precision", "recall")}
+
+    finetuning.fit(model, train, f1, "f1", folder, epochs, learning_rate, patience, "BERT, names in text")
+
+    model.set_weights(BertTokenClassifier.from_pretrained(folder).get_weights())
+    metrics = {"parameters": model.count_params()}
+    for split in [split for split in ("validation", "test") if split in rows]:
+        figures = measure(split)
+        metrics |= {f"{split}_entity_{name}": figures[name] for name in ("f1", "precision", "recall")}
+        print(f"\n{split}:\n{entity_table(figures)}")
+    sources = {"train": data, "validation": validation or data, "test": test or data}
+    used = {f"{sources[split]} ({split})": part for split, part in rows.items()}
+    seconds = runs.finish(folder, metrics, started, used, seed, result)
+    print(
+        f"{seconds:.0f} s in all. Model, tokenizer and curves.png are in {folder}/\n"
+        f'Next: keras-llm predict {folder} "Some text"'
+    )
+    return metrics
+
+
+def find_entities(folder, texts):
+    """The names in each text by a run of `train_tag`, or another BIO tagger in Hugging Face's layout.
+
+    Args:
+        folder: of the run.
+        texts: list of strings; cut into words and punctuation marks, Chinese into characters.
+
+    Returns:
+        For each text a list of dicts: `type`, `start`, `end` (in characters) and `text`.
+    """
+    from keras_llm.evaluation.tagging import entities
+    from keras_llm.models.bert import BertTokenClassifier
+
+    model, tokenizer, arguments = finetuning.load_run(folder, BertTokenClassifier, "train tag")
+    length = arguments.get("length", min(128, model.encoder.context_length))
+    spans = [[match.span() for match in WORD.finditer(text)] for text in texts]
+    words = [[text[start:end] for start, end in own] for text, own in zip(texts, spans)]
+    tags = predict_tags(model, tokenizer, words, length)
+    return [entities(text, own, places) for text, own, places in zip(texts, tags, spans)]
+
+
+# A Chinese or Japanese character, a word, or a punctuation mark.
+WORD = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\W\u3400-\u9fff\uf900-\ufaff]+|[^\w\s]")
+
+
+def predict_tags(model, tokenizer, sentences, length, batch_size=64):
+    """A tag name for each word of each sentence (lists of words)."""
+    from keras_llm.datasets.batches import PaddedBatches
+    from keras_llm.datasets.windows import join_tags, word_windows
+    from keras_llm.evaluation.predictions import predict
+
+    windows = word_windows(tokenizer, sentences, length, min(OVERLAP, length // 4))
+    features = {"token_ids": windows.token_ids}
+    batches = PaddedBatches(features, None, batch_size, finetuning.lengths(length), shuffle=False)
+    tag_ids = [logits.argmax(axis=-1) for logits in predict(model, batches)]  # [length] each
+    return join_tags(tag_ids, windows, model.labels)
+
+
+def entity_table(figures):
+    """What `entity_metrics` found, as text for the terminal."""
+    lines = [f"{'type':<16}{'precision':>10}{'recall':>10}{'F1':>10}{'names':>8}"]
+    for name, own in [*figures["per_type"].items(), ("all", {**figures, "support": figures["entities"]})]:
+        lines.append(
+            f"{name:<16}{own['precision']:>10.3f}{own['recall']:>10.3f}{own['f1']:>10.3f}{own['support']:>8}"
+        )
+    return "\n".join(lines)
