@@ -14,11 +14,15 @@ import typer
 from typer import Argument, Option
 
 from keras_llm.files import read_json
+from keras_llm.recipes.answer import train_answer
+from keras_llm.recipes.bert import train_bert
+from keras_llm.recipes.classify import train_classify
 from keras_llm.recipes.gpt2 import encode_texts, load_texts, train_gpt2
 from keras_llm.recipes.lstm import evaluate_lstm, train_lstm
 from keras_llm.recipes.options import DataDir
 from keras_llm.recipes.quickstart import quickstart
 from keras_llm.recipes.runs import open_run
+from keras_llm.recipes.tag import train_tag
 
 app = typer.Typer(
     help="Train, measure and use language models in Keras.",
@@ -112,6 +116,10 @@ def _configured(recipe):
 
 train.command("gpt2")(_configured(train_gpt2))
 train.command("lstm")(_configured(train_lstm))
+train.command("bert")(_configured(train_bert))
+train.command("classify")(_configured(train_classify))
+train.command("tag")(_configured(train_tag))
+train.command("answer")(_configured(train_answer))
 app.command()(quickstart)
 
 Model = Annotated[

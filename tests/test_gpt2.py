@@ -246,7 +246,7 @@ def test_a_missing_or_misshapen_tensor_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"activation_function": "mish"}, "activation_function='mish'"),
+        ({"activation_function": "mish"}, "the activation 'mish' is not known"),
         ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx=True"),
         ({"model_type": "bert"}, "model_type='bert'"),
     ],

@@ -86,7 +86,8 @@ def fit(model, train, measure, monitor, folder, epochs, learning_rate, patience,
     steps = epochs * train.steps_per_epoch
     rate = WarmupCosine(learning_rate, steps // 10, steps, floor=0.0)
     optimizer = AdamW(rate, weight_decay=0.01, beta_2=0.999, epsilon=1e-6)
-    model.compile(optimizer, loss or TokenCrossEntropy(), jit_compile=True)
+    # Batches come in several lengths: XLA would compile a step for each, and is no faster here.
+    model.compile(optimizer, loss or TokenCrossEntropy(), jit_compile=False)
     model.fit(
         train.stream(),
         steps_per_epoch=train.steps_per_epoch,
