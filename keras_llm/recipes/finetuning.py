@@ -57,10 +57,8 @@ def start(model_class, start_from, size, vocabulary, length, texts, dropout, **o
 
 
 def lengths(longest):
-    """The lengths to which windows of up to `longest` tokens are padded."""
-    from keras_llm.datasets.batches import LENGTHS
-
-    return sorted({*(length for length in LENGTHS if length < longest), longest})
+    """The lengths to which windows of up to `longest` tokens are padded: many, as no step is compiled for each."""
+    return [*range(8, min(longest, 64), 8), *range(64, longest, 16), longest]
 
 
 def fit(model, train, measure, monitor, folder, epochs, learning_rate, patience, title, loss=None):
