@@ -4,7 +4,6 @@ import atexit
 import functools
 import inspect
 import os
-import pathlib
 import re
 import sys
 import threading
@@ -14,15 +13,18 @@ import typer
 from typer import Argument, Option
 
 from keras_llm.files import read_json
-from keras_llm.recipes.answer import train_answer
+from keras_llm.recipes.answer import evaluate_answer, train_answer
 from keras_llm.recipes.bert import train_bert
-from keras_llm.recipes.classify import train_classify
-from keras_llm.recipes.gpt2 import encode_texts, load_texts, train_gpt2
+from keras_llm.recipes.classify import evaluate_classify, train_classify
+from keras_llm.recipes.gpt2 import evaluate_gpt2, load_texts, train_gpt2
 from keras_llm.recipes.lstm import evaluate_lstm, train_lstm
 from keras_llm.recipes.options import DataDir
+from keras_llm.recipes.predict import predict
 from keras_llm.recipes.quickstart import quickstart
-from keras_llm.recipes.runs import open_run
-from keras_llm.recipes.tag import train_tag
+from keras_llm.recipes.rows import source_of
+from keras_llm.recipes.runs import arguments_of, command_of, open_run
+from keras_llm.recipes.similar import evaluate_similar, train_similar
+from keras_llm.recipes.tag import evaluate_tag, train_tag
 
 app = typer.Typer(
     help="Train, measure and use language models in Keras.",
@@ -120,50 +122,53 @@ train.command("bert")(_configured(train_bert))
 train.command("classify")(_configured(train_classify))
 train.command("tag")(_configured(train_tag))
 train.command("answer")(_configured(train_answer))
+train.command("similar")(_configured(train_similar))
 app.command()(quickstart)
+app.command()(predict)
 
-Model = Annotated[
-    str, Argument(help="A run's folder, or a GPT-2 of Hugging Face's: a folder or a name on the hub.")
-]
+# How the model that a command trained is measured: functions of the run, a source and a part of it.
+EVALUATE = {
+    "train gpt2": evaluate_gpt2,
+    "train lstm": evaluate_lstm,
+    "train classify": evaluate_classify,
+    "train tag": evaluate_tag,
+    "train answer": evaluate_answer,
+    "train similar": evaluate_similar,
+}
 
 
 @app.command()
 def evaluate(
-    model: Model,
+    model: Annotated[
+        str, Argument(help="A run's folder; or a Hugging Face folder or hub name of a GPT-2, or of a BERT.")
+    ],
     data: Annotated[
-        str | None, Option("--data", "-d", help="Text to measure on; by default the run's own.")
+        str | None, Option("--data", "-d", help="What to measure on; by default the run's own.")
     ] = None,
     split: Annotated[
         str | None, Option(help="Part of the data: train, validation or test; `all` for all of it.")
     ] = "validation",
     data_dir: DataDir = None,
 ):
-    """Measure a trained model: loss and perplexity, or accuracy."""
+    """Measure a trained model by what its task is judged by: perplexity, accuracy, F1, ..."""
     split = None if split == "all" else split
-    network, text_tokenizer, settings = open_run(model)
-    arguments = settings.get("arguments", {})
-    data = data or arguments.get("validation") or arguments.get("data")
+    command = command_of(model)
+    if command not in EVALUATE:
+        raise ValueError(f"{model} was made by `{command}`, whose models have no measure of their own here.")
     if data is None:
-        raise ValueError("This model has no text of its own: give one with --data.")
-    if settings.get("command") == "train lstm":
-        figures = evaluate_lstm(
-            pathlib.Path(model), network, text_tokenizer, arguments, data, split, data_dir
-        )
-        print(f"{data} ({split}): accuracy {figures['accuracy']:.4f}, loss {figures['loss']:.4f}")
-        return
-    from keras_llm.evaluation.language import evaluate_language_model
-
-    ids = encode_texts(text_tokenizer, load_texts(data, split, data_dir))
-    figures = evaluate_language_model(network, ids)
-    print(
-        f"{data} ({split}): loss {figures['loss']:.4f} nats a token, perplexity {figures['perplexity']:.2f}, "
-        f"{figures['tokens']:,} tokens"
-    )
+        arguments = arguments_of(model, command)
+        if "data" not in arguments:
+            raise ValueError("This model has no text of its own: give one with --data.")
+        data, split = source_of(split, *(arguments.get(name) for name in ("data", "validation", "test")))
+    _, text = EVALUATE[command](model, data, split, data_dir)
+    print(f"{data} ({split or 'all'}): {text}")
 
 
 @app.command()
 def generate(
-    model: Model,
+    model: Annotated[
+        str, Argument(help="A run's folder, or a GPT-2 of Hugging Face's: a folder or a name on the hub.")
+    ],
     prompt: Annotated[str, Argument(help="The text to go on from.")],
     max_new_tokens: Annotated[int, Option(help="How many tokens to write at most.")] = 100,
     temperature: Annotated[
@@ -186,9 +191,11 @@ def generate(
     from keras_llm.generation import Sampler, TextGenerator
 
     sampler = Sampler(temperature, top_k, top_p, min_p, repetition_penalty)
-    network, text_tokenizer, settings = open_run(model)
-    if settings.get("command") == "train lstm":
-        raise ValueError(f"{model} is an LSTM; text is written by a GPT-2.")
+    command = command_of(model)
+    if command != "train gpt2":
+        kind = "an LSTM" if command == "train lstm" else "a BERT"
+        raise ValueError(f"{model} is {kind}; text is written by a GPT-2.")
+    network, text_tokenizer, _ = open_run(model)
     writer = TextGenerator(network, text_tokenizer)
     print(prompt, end="", flush=True)
     overflow = "slide" if slide else "error"

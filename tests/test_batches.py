@@ -92,6 +92,22 @@ def test_what_does_not_fill_a_batch_goes_to_the_next_length_or_is_filled_up():
     assert tags.tolist() == [[1, 0, 1, IGNORED_LABEL], [1] + [IGNORED_LABEL] * 3]
 
 
+def test_the_longest_feature_of_a_row_decides_its_length():
+    first, second = [[5], [6], [7] * 3], [[8] * 4, [9], [9] * 2]
+    features = {"token_ids": first, "pair_ids": second}
+    batches = PaddedBatches(features, np.zeros(3, int), 2, lengths=(2, 4), shuffle=False)
+    inputs, labels = batches[0]  # row 1 alone is short; it goes with the long ones
+    assert inputs["token_ids"].tolist() == [[6, 0, 0, 0], [5, 0, 0, 0]] and labels.tolist() == [0, 0]
+    assert inputs["pair_ids"].tolist() == [[9, 0, 0, 0], [8] * 4]
+    assert batches[1][0]["token_ids"].tolist() == [[7, 7, 7, 0], [0] * 4]
+    with pytest.raises(ValueError, match="Row 0 has 4 tokens, more than the longest length, 3"):
+        PaddedBatches(features, None, 2, lengths=(3,))
+    with pytest.raises(ValueError, match="Token id 9 is outside the vocabulary of 9"):
+        PaddedBatches(features, None, 2, vocabulary_size=9)
+    with pytest.raises(ValueError, match="There are 3 rows but 2 pair_ids"):
+        PaddedBatches({**features, "pair_ids": second[:2]}, None, 2)
+
+
 def test_every_row_comes_once_an_epoch_with_its_label_in_an_order_of_its_own():
     sizes = np.random.default_rng(0).integers(1, 30, 101)
     batches = padded(sizes, batch_size=8, lengths=(8, 16, 32), seed=3)

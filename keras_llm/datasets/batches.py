@@ -156,14 +156,15 @@ class PaddedBatches(Batches):
     pass is filled up with rows of padding whose labels no loss counts. So all batches have `batch_size` rows.
 
     Args:
-        features: dict of name to list of lists of ints: `"token_ids"` and what else stands beside each token,
-            such as `"segment_ids"`.
+        features: dict of name to list of lists of ints: `"token_ids"`, and what else stands beside each token,
+            such as `"segment_ids"`, or in a row of its own length, such as a second text. All features of a
+            batch are padded to one length, that of the longest.
         labels: an array `[n]` or `[n, k]`, ints, or floats for regression; or a list of lists of ints, one a
             token; or `None`.
         batch_size, seed, shuffle, first_batch: see `Batches`.
         lengths: the lengths to pad to, ascending.
         pad_id: fills the token ids; other features are filled with 0.
-        vocabulary_size: when given, token ids beyond it are refused.
+        vocabulary_size: when given, ids beyond it are refused.
 
     Each batch is a tuple: a dict of int32 arrays `[batch_size, length]`, and labels `[batch_size, ...]` or
     `[batch_size, length]`, filled with `IGNORED_LABEL` (floats with NaN); without labels the dict alone.
@@ -184,16 +185,17 @@ class PaddedBatches(Batches):
         vocabulary_size=None,
         first_batch=0,
     ):
-        rows = features["token_ids"]
-        if labels is not None and len(rows) != len(labels):
-            raise ValueError(f"There are {len(rows)} rows but {len(labels)} labels.")
-        super().__init__(len(rows), batch_size, seed, shuffle, first_batch=first_batch)
-        sizes = np.array([len(row) for row in rows])
+        num_rows = len(features["token_ids"])
+        for name, values in (features if labels is None else {**features, "labels": labels}).items():
+            if len(values) != num_rows:
+                raise ValueError(f"There are {num_rows} rows but {len(values)} {name}.")
+        super().__init__(num_rows, batch_size, seed, shuffle, first_batch=first_batch)
+        sizes = np.array([max(map(len, row)) for row in zip(*features.values())])
         if sizes.max() > max(lengths):
             raise ValueError(
                 f"Row {int(sizes.argmax())} has {sizes.max()} tokens, more than the longest length, {max(lengths)}."
             )
-        for row in rows:
+        for row in itertools.chain(*features.values()):
             check_ids(np.asarray(row), vocabulary_size)
         self.features = features
         self.labels = labels

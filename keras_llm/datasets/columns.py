@@ -11,7 +11,7 @@ TASKS = {
     "translation": (("source", "target"), ()),
     "summaries": (("document", "summary"), ("references",)),
     "classification": (("text", "label"), ("text_pair",)),
-    "text": (("text",), ()),
+    "text": (("text",), ("text_pair",)),
 }
 STANDARD = {column for required, optional in TASKS.values() for column in (*required, *optional)}
 ALIASES = {"sentence": "text", "text_a": "text", "text_b": "text_pair"}

@@ -15,7 +15,7 @@ def load(source, split=None, data_dir=None, columns=None):
 
     | task | columns |
     | --- | --- |
-    | text | `text` |
+    | text | `text`, for pairs of texts that belong together also `text_pair` |
     | classification | `text`, `label` (a string), for pairs of texts also `text_pair` |
     | tagging | `tokens`, `tags` (lists of strings of one length) |
     | question answering | `id`, `context`, `question`, `answers` (a list of `{"text", "start"}`) |

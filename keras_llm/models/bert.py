@@ -494,11 +494,63 @@ class BertSentenceEmbedder(_BertModel):
         else:
             weights = ops.cast(_unpack(inputs)[2], "float32")[:, :, None]  # [batch, T, 1]
             vectors = ops.sum(x * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1.0)
-        return vectors / ops.maximum(ops.norm(vectors, axis=-1, keepdims=True), 1e-12)
+        squares = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
+        return vectors / ops.sqrt(ops.maximum(squares, 1e-24))  # no row of padding has a gradient of 0 / 0
 
     def get_config(self):
         """The constructor's arguments."""
         return {**super().get_config(), "pooling": self.pooling}
+
+
+@keras.saving.register_keras_serializable(package="keras_llm")
+class BertPairRanker(keras.Model):
+    """Scores of each first text of a batch with each second one, to train an embedder on pairs that belong together.
+
+    The second texts of the other rows are what a first text must be told from (Henderson et al. 2017, "Efficient
+    Natural Language Response Suggestion for Smart Reply", section 4); the cosine is scaled by 20, as
+    sentence-transformers does.
+
+    Args:
+        embedder: a `BertSentenceEmbedder`.
+    """
+
+    SCALE = 20.0
+
+    def __init__(self, embedder, **kwargs):
+        super().__init__(**kwargs)
+        self.embedder = embedder
+        self.built = True  # no variables of its own
+
+    def call(self, inputs, training=None):
+        """Reads a dict of the texts of pairs: `"token_ids"` and `"pair_ids"`, int `[batch, T]`.
+
+        Returns:
+            Logits `[batch, batch]`, float32: row by first text, column by second text. The right ones are on the
+            diagonal; elsewhere a text that equals the row's own second text, or is all padding, has -1e9.
+        """
+        pair_ids = ops.convert_to_tensor(inputs["pair_ids"])
+        first = self.embedder(inputs["token_ids"], training=training)  # [batch, hidden_dim]
+        second = self.embedder(pair_ids, training=training)
+        logits = self.SCALE * ops.matmul(first, ops.transpose(second))  # [batch, batch]
+
+        rows = ops.arange(ops.shape(pair_ids)[0])
+        other = ops.not_equal(rows[:, None], rows[None, :])
+        same = ops.all(ops.equal(pair_ids[:, None, :], pair_ids[None, :, :]), axis=-1)
+        empty = ops.all(ops.equal(pair_ids, PAD_ID), axis=-1)[None, :]
+        return ops.where(ops.logical_and(other, ops.logical_or(same, empty)), -1e9, logits)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {**super().get_config(), "embedder": keras.saving.serialize_keras_object(self.embedder)}
+
+    @classmethod
+    def from_config(cls, config):
+        """Makes the model, its embedder included."""
+        return cls(**{**config, "embedder": keras.saving.deserialize_keras_object(config["embedder"])})
+
+    def save_pretrained(self, folder):
+        """Writes the embedder; nothing else has weights."""
+        self.embedder.save_pretrained(folder)
 
 
 def _unpack(inputs):

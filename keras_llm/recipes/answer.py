@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Option
 
-from keras_llm.recipes import finetuning, runs
+from keras_llm.recipes import finetuning
 from keras_llm.recipes.options import Data, DataDir, Output, Result, Seed, Test, Validation
 from keras_llm.recipes.rows import load_splits, require_columns
 
@@ -40,7 +40,6 @@ def train_answer(
     from keras_llm.datasets import load
     from keras_llm.datasets.batches import PaddedBatches
     from keras_llm.datasets.windows import question_windows
-    from keras_llm.evaluation.answers import answer_metrics
     from keras_llm.models.bert import BertQuestionAnswerer
 
     keras.utils.set_random_seed(seed)
@@ -68,36 +67,55 @@ def train_answer(
         vocabulary_size=tokenizer.vocabulary_size,
     )
 
-    folder = runs.begin(output, "train answer", arguments)
-    tokenizer.save(folder)
-    print(
-        f"BERT of {model.count_params():,} parameters on {len(rows['train']):,} questions "
-        f"(validation: {len(rows['validation']):,}).\nEverything goes to {folder}/"
+    folder = finetuning.begin(
+        "train answer",
+        arguments,
+        model,
+        tokenizer,
+        f"{len(rows['train']):,} questions (validation: {len(rows['validation']):,})",
     )
 
-    def measure(split="validation"):
-        answers = answer_questions(model, tokenizer, rows[split], length)
-        references = [[answer["text"] for answer in row["answers"]] for row in rows[split]]
-        return answer_metrics([answer["text"] for answer in answers], references)
+    def measure(part):
+        return measure_answers(model, tokenizer, part, length)
 
     finetuning.fit(
-        model, train, measure, "f1", folder, epochs, learning_rate, patience, "BERT, answers in text"
+        model,
+        train,
+        lambda: measure(rows["validation"])[0],
+        "f1",
+        folder,
+        epochs,
+        learning_rate,
+        patience,
+        "BERT, answers in text",
     )
+    example = '"Who ...?" --context text.txt'
+    return finetuning.finish(model, measure, rows, folder, arguments, started, example)
 
-    model.set_weights(BertQuestionAnswerer.from_pretrained(folder).get_weights())
-    metrics = {"parameters": model.count_params()}
-    for split in [split for split in ("validation", "test") if split in rows]:
-        figures = measure(split)
-        metrics |= {f"{split}_{name}": value for name, value in figures.items()}
-        print(f"{split}: F1 {figures['f1']:.4f}, exact match {figures['exact_match']:.4f}")
-    sources = {"train": data, "validation": validation or data, "test": test or data}
-    used = {f"{sources[split]} ({split})": part for split, part in rows.items()}
-    seconds = runs.finish(folder, metrics, started, used, seed, result)
-    print(
-        f"{seconds:.0f} s in all. Model, tokenizer and curves.png are in {folder}/\n"
-        f'Next: keras-llm predict {folder} "Who ...?" --context text.txt'
-    )
-    return metrics
+
+def evaluate_answer(folder, data, split, data_dir=None):
+    """Measures a run of `train_answer`, or another such model, on other rows: what `measure_answers` gives."""
+    from keras_llm.datasets import load
+    from keras_llm.models.bert import BertQuestionAnswerer
+
+    model, tokenizer, arguments = finetuning.load_run(folder, BertQuestionAnswerer, "train answer")
+    rows = load(data, split, data_dir)
+    require_columns(rows, "question", "context", "answers")
+    return measure_answers(model, tokenizer, rows, arguments["length"])
+
+
+def measure_answers(model, tokenizer, rows, length):
+    """How good answers are on rows with `question`, `context` and `answers`.
+
+    Returns:
+        A dict of `f1` and `exact_match`, and a line of text.
+    """
+    from keras_llm.evaluation.answers import answer_metrics
+
+    answers = answer_questions(model, tokenizer, rows, length)
+    references = [[answer["text"] for answer in row["answers"]] for row in rows]
+    figures = answer_metrics([answer["text"] for answer in answers], references)
+    return figures, f"F1 {figures['f1']:.4f}, exact match {figures['exact_match']:.4f}"
 
 
 def find_answers(folder, questions, context):
@@ -114,9 +132,8 @@ def find_answers(folder, questions, context):
     from keras_llm.models.bert import BertQuestionAnswerer
 
     model, tokenizer, arguments = finetuning.load_run(folder, BertQuestionAnswerer, "train answer")
-    length = arguments.get("length", min(256, model.encoder.context_length))
     rows = [{"question": question, "context": context} for question in questions]
-    return answer_questions(model, tokenizer, rows, length)
+    return answer_questions(model, tokenizer, rows, arguments["length"])
 
 
 def answer_questions(model, tokenizer, rows, length, batch_size=32):

@@ -125,7 +125,7 @@ def train_bert(
         "parameters": model.count_params(),
     }
     used = {f"{data} (train)": texts["train"], f"{validation or data} (validation)": texts["validation"]}
-    seconds = runs.finish(folder, metrics, started, used, seed, result)
+    seconds = runs.finish(folder, metrics, started, used, arguments)
     print(
         f"Hidden words of the validation text: loss {metrics['validation_loss']:.4f}, perplexity "
         f"{metrics['validation_perplexity']:.2f}, {metrics['validation_accuracy']:.1%} guessed right; "

@@ -1,23 +1,21 @@
 """Fine-tune a BERT to put a label on texts, or on pairs of texts (Devlin et al. 2019, section 4.1)."""
 
 import time
-from typing import Annotated
 
-from typer import Option
-
-from keras_llm.recipes import finetuning, runs
+from keras_llm.recipes import finetuning
 from keras_llm.recipes.options import (
     Data,
     DataDir,
     LabelColumn,
     Output,
+    PairColumn,
     Result,
     Seed,
     Test,
     TextColumn,
     Validation,
 )
-from keras_llm.recipes.rows import load_splits, require_columns
+from keras_llm.recipes.rows import load_splits, require_columns, typed_columns
 
 OVERLAP = 32  # tokens that two windows of a long text share
 
@@ -27,9 +25,7 @@ def train_classify(
     validation: Validation = None,
     test: Test = None,
     text_column: TextColumn = None,
-    pair_column: Annotated[
-        str | None, Option(help="Name or position of the second text of a pair, if it is not `text_pair`.")
-    ] = None,
+    pair_column: PairColumn = None,
     label_column: LabelColumn = None,
     data_dir: DataDir = None,
     start_from: finetuning.StartFrom = None,
@@ -50,15 +46,15 @@ def train_classify(
     started = time.perf_counter()
     import keras
 
-    from keras_llm.evaluation.classification import class_table, classification_metrics, draw_confusion
     from keras_llm.models.bert import BertClassifier
 
     keras.utils.set_random_seed(seed)
-    columns = {"text": text_column, "text_pair": pair_column, "label": label_column}
+    columns = typed_columns(text=text_column, text_pair=pair_column, label=label_column)
     rows = load_splits(data, validation, test, data_dir, columns)
     for part in rows.values():
         require_columns(part, "text", "label")
     labels = sorted({row["label"] for row in rows["train"]})
+    label_ids = {split: _label_ids(part, labels) for split, part in rows.items()}
     texts = [row[column] for row in rows["train"] for column in ("text", "text_pair") if column in row]
     model, tokenizer = finetuning.start(
         BertClassifier,
@@ -71,44 +67,73 @@ def train_classify(
         num_classes=len(labels),
         labels=labels,
     )
-    targets = {split: _label_ids(part, labels, split) for split, part in rows.items()}
-    train, _ = make_batches(rows["train"], tokenizer, length, batch_size, targets["train"], seed)
+    train, _ = make_batches(rows["train"], tokenizer, length, batch_size, label_ids["train"], seed)
 
-    folder = runs.begin(output, "train classify", arguments)
-    tokenizer.save(folder)
-    print(
-        f"BERT of {model.count_params():,} parameters on {len(rows['train']):,} texts "
-        f"(validation: {len(rows['validation']):,}; labels: {', '.join(labels[:8])}"
-        f"{' ...' if len(labels) > 8 else ''}).\nEverything goes to {folder}/"
+    folder = finetuning.begin(
+        "train classify",
+        arguments,
+        model,
+        tokenizer,
+        f"{len(rows['train']):,} texts (validation: {len(rows['validation']):,}; "
+        f"labels: {', '.join(labels[:8])}{' ...' if len(labels) > 8 else ''})",
     )
-
-    def measure(split="validation"):
-        scores = class_probabilities(model, tokenizer, rows[split], length)
-        return classification_metrics(targets[split], scores.argmax(axis=1), labels)
-
-    def accuracy():
-        figures = measure()
-        return {"accuracy": figures["accuracy"], "macro_f1": figures["macro"]["f1"]}
-
     finetuning.fit(
-        model, train, accuracy, "accuracy", folder, epochs, learning_rate, patience, "BERT, labels of texts"
+        model,
+        train,
+        lambda: measure_labels(model, tokenizer, rows["validation"], length)[0],
+        "accuracy",
+        folder,
+        epochs,
+        learning_rate,
+        patience,
+        "BERT, labels of texts",
     )
 
-    model.set_weights(BertClassifier.from_pretrained(folder).get_weights())
-    metrics = {"parameters": model.count_params()}
-    for split in [split for split in ("validation", "test") if split in rows]:
-        figures = measure(split)
-        metrics |= {f"{split}_accuracy": figures["accuracy"], f"{split}_macro_f1": figures["macro"]["f1"]}
-        print(f"\n{split}:\n{class_table(figures)}")
-    draw_confusion(figures, labels, folder / "confusion.png")
-    names = {"train": data, "validation": validation or data, "test": test or data}
-    used = {f"{names[split]} ({split})": part for split, part in rows.items()}
-    seconds = runs.finish(folder, metrics, started, used, seed, result)
-    print(
-        f"{seconds:.0f} s in all. Model, tokenizer, curves.png and confusion.png are in {folder}/\n"
-        f'Next: keras-llm predict {folder} "Some text"'
+    def measure(part):
+        return measure_labels(model, tokenizer, part, length, folder / "confusion.png")
+
+    return finetuning.finish(model, measure, rows, folder, arguments, started, '"Some text"')
+
+
+def evaluate_classify(folder, data, split, data_dir=None):
+    """Measures a run of `train_classify`, or another classifier, on other rows: what `measure_labels` gives."""
+    from keras_llm.datasets import load
+    from keras_llm.models.bert import BertClassifier
+
+    model, tokenizer, arguments = finetuning.load_run(folder, BertClassifier, "train classify")
+    columns = typed_columns(
+        text=arguments.get("text_column"),
+        text_pair=arguments.get("pair_column"),
+        label=arguments.get("label_column"),
     )
-    return metrics
+    rows = load(data, split, data_dir, columns)
+    require_columns(rows, "text", "label")
+    return measure_labels(model, tokenizer, rows, arguments["length"])
+
+
+def measure_labels(model, tokenizer, rows, length, picture=None):
+    """How good a classifier is on rows with `text` and `label`.
+
+    Args:
+        model: a `BertClassifier`.
+        tokenizer: its tokenizer.
+        rows: list of dicts.
+        length: tokens of a window.
+        picture: path of a PNG file for the confusion matrix, or None.
+
+    Returns:
+        A dict of `accuracy` and `macro_f1`, and a table as text.
+    """
+    from keras_llm.evaluation.classification import class_table, classification_metrics, draw_confusion
+
+    label_ids = _label_ids(rows, model.labels)
+    predicted = class_probabilities(model, tokenizer, rows, length).argmax(axis=1)
+    figures = classification_metrics(label_ids, predicted, model.labels)
+    if picture is not None:
+        draw_confusion(figures, model.labels, picture)
+    accuracy, macro_f1 = figures["accuracy"], figures["macro"]["f1"]
+    text = f"accuracy {accuracy:.4f}, macro F1 {macro_f1:.4f}\n{class_table(figures)}\n"
+    return {"accuracy": accuracy, "macro_f1": macro_f1}, text
 
 
 def predict_labels(folder, texts, pairs=None):
@@ -128,8 +153,7 @@ def predict_labels(folder, texts, pairs=None):
     rows = [{"text": text} for text in texts]
     if pairs is not None:
         rows = [{"text": text, "text_pair": pair} for text, pair in zip(texts, pairs)]
-    length = arguments.get("length", min(128, model.encoder.context_length))
-    scores = class_probabilities(model, tokenizer, rows, length)
+    scores = class_probabilities(model, tokenizer, rows, arguments["length"])
     return [
         {
             "label": model.labels[row.argmax()],
@@ -208,9 +232,9 @@ def _cut_pair(token_ids, segment_ids, length):
     return token_ids, segment_ids
 
 
-def _label_ids(rows, labels, split):
+def _label_ids(rows, labels):
     known = {label: i for i, label in enumerate(labels)}
     unknown = sorted({row["label"] for row in rows} - set(known))
     if unknown:
-        raise ValueError(f"The {split} rows have the label {unknown[0]!r}, which no training row has.")
+        raise ValueError(f"There are rows with the label {unknown[0]!r}, which no training row has.")
     return [known[row["label"]] for row in rows]

@@ -5,6 +5,7 @@ from typing import Annotated
 from typer import Option
 
 from keras_llm.recipes import runs
+from keras_llm.recipes.rows import used_rows
 
 StartFrom = Annotated[
     str | None,
@@ -61,6 +62,14 @@ def lengths(longest):
     return [*range(8, min(longest, 64), 8), *range(64, longest, 16), longest]
 
 
+def begin(command, arguments, model, tokenizer, what):
+    """Makes the folder of a run, with its settings and the tokenizer, and tells what is trained on `what`."""
+    folder = runs.begin(arguments["output"], command, arguments)
+    tokenizer.save(folder)
+    print(f"BERT of {model.count_params():,} parameters on {what}.\nEverything goes to {folder}/")
+    return folder
+
+
 def fit(model, train, measure, monitor, folder, epochs, learning_rate, patience, title, loss=None):
     """Trains with AdamW and keeps the best model, by what `measure` finds after each pass.
 
@@ -103,22 +112,47 @@ def fit(model, train, measure, monitor, folder, epochs, learning_rate, patience,
     )
 
 
+def finish(model, measure, rows, folder, arguments, started, example):
+    """Measures the best model on the validation rows and, if there are any, the test rows, and writes it all down.
+
+    Args:
+        model: the task's model; it gets the best one's weights from `folder`.
+        measure: a function of rows that returns a dict of name to number, and the same as text for the terminal.
+        rows: what `load_splits` gave.
+        folder: of the run.
+        arguments: dict of the command's options.
+        started: `time.perf_counter()` at the beginning.
+        example: what stands behind `keras-llm predict FOLDER` in the last line.
+
+    Returns:
+        The run's figures, a dict of name to number.
+    """
+    model.set_weights(type(model).from_pretrained(folder).get_weights())
+    metrics = {"parameters": model.count_params()}
+    for split in [split for split in ("validation", "test") if split in rows]:
+        figures, text = measure(rows[split])
+        metrics |= {f"{split}_{name}": value for name, value in figures.items()}
+        print(f"{split}: {text}")
+    used = used_rows(rows, *(arguments[name] for name in ("data", "validation", "test")))
+    seconds = runs.finish(folder, metrics, started, used, arguments)
+    print(
+        f"{seconds:.0f} s in all. Model, tokenizer and pictures are in {folder}/\n"
+        f"Next: keras-llm predict {folder} {example}"
+    )
+    return metrics
+
+
 def load_run(folder, model_class, command):
     """Opens the folder of a run, or a checkpoint with the task's head: model, tokenizer, arguments.
+
+    `arguments["length"]` is always there: of a checkpoint without run.json, 256 or its whole context.
 
     Raises:
         ValueError: it is the run of another command.
     """
-    import pathlib
-
-    from keras_llm.files import read_json
     from keras_llm.tokenizers import Tokenizer
 
-    settings = pathlib.Path(folder) / runs.SETTINGS
-    arguments = {}
-    if settings.is_file():
-        found = read_json(settings)
-        if found["command"] != command:
-            raise ValueError(f"{folder} is a run of `{found['command']}`, not of `{command}`.")
-        arguments = found["arguments"]
-    return model_class.from_pretrained(folder), Tokenizer.from_pretrained(folder), arguments
+    arguments = runs.arguments_of(folder, command)
+    model = model_class.from_pretrained(folder)
+    length = min(256, model.encoder.context_length)
+    return model, Tokenizer.from_pretrained(folder), {"length": length, **arguments}

@@ -63,7 +63,6 @@ def train_gpt2(
     from keras_llm.training.callbacks import Curves, Progress, SaveBest
     from keras_llm.training.losses import Perplexity, TokenCrossEntropy, TokenLoss
     from keras_llm.training.optimizers import AdamW, WarmupCosine
-    from keras_llm.training.results import write_result
 
     # Text
     keras.utils.set_random_seed(seed)
@@ -71,7 +70,6 @@ def train_gpt2(
         "train": load_texts(data, "train", data_dir, limit),
         "validation": load_texts(data, "validation", data_dir),
     }
-    model = None
     if start_from:
         model, text_tokenizer, _ = runs.open_run(start_from)
     else:
@@ -134,16 +132,8 @@ def train_gpt2(
         "validation_tokens": figures["tokens"],
         "parameters": model.count_params(),
     }
-    runs.write_json(folder / runs.METRICS, metrics)
-    seconds = time.perf_counter() - started
-    if result:
-        write_result(
-            result,
-            seed=seed,
-            data={data: texts["train"] + texts["validation"]},
-            wall_seconds=seconds,
-            metrics=metrics,
-        )
+    used = {data: texts["train"] + texts["validation"]}
+    seconds = runs.finish(folder, metrics, started, used, arguments)
     print(
         f"Validation loss {figures['loss']:.4f}, perplexity {figures['perplexity']:.2f} on {figures['tokens']:,} tokens; "
         f"{seconds:.0f} s in all.\n"
@@ -151,6 +141,18 @@ def train_gpt2(
         f'Next: keras-llm generate {folder} "Once upon a time"'
     )
     return metrics
+
+
+def evaluate_gpt2(folder, data, split, data_dir=None):
+    """Measures a run of `train_gpt2`, or another GPT-2, on a text: what `evaluate_language_model` gives, and text."""
+    from keras_llm.evaluation.language import evaluate_language_model
+
+    model, tokenizer, _ = runs.open_run(folder)
+    figures = evaluate_language_model(model, encode_texts(tokenizer, load_texts(data, split, data_dir)))
+    return figures, (
+        f"loss {figures['loss']:.4f} nats a token, perplexity {figures['perplexity']:.2f}, "
+        f"{figures['tokens']:,} tokens"
+    )
 
 
 def load_texts(data, split, data_dir=None, limit=None):

@@ -1,5 +1,6 @@
 """Train an LSTM: a label a text, a label a token, or the next token."""
 
+import pathlib
 import time
 from typing import Annotated
 
@@ -7,31 +8,29 @@ from typer import Option
 
 from keras_llm.files import read_json, write_json
 from keras_llm.recipes import runs
-from keras_llm.recipes.options import DataDir, Output, Result, Seed
+from keras_llm.recipes.options import (
+    Data,
+    DataDir,
+    LabelColumn,
+    Output,
+    Result,
+    Seed,
+    Test,
+    TextColumn,
+    Validation,
+)
+from keras_llm.recipes.rows import load_splits, typed_columns, used_rows
 
 
 def train_lstm(
     task: Annotated[
         str, Option(help="classifier (a label a text), tagger (a label a token) or language_model.")
     ] = "classifier",
-    data: Annotated[
-        str, Option("--data", "-d", help="A file, or a name from `keras-llm datasets`.")
-    ] = "topics_en",
-    validation: Annotated[
-        str | None, Option(help="The same for validation; by default a part of --data.")
-    ] = None,
-    test: Annotated[
-        str | None,
-        Option(
-            help="For the last figure: a file, or `test` for that part of --data. Left alone if not given."
-        ),
-    ] = None,
-    text_column: Annotated[
-        str | None, Option(help="Name or position of the text, if it is not `text`.")
-    ] = None,
-    label_column: Annotated[
-        str | None, Option(help="Name or position of the label, if it is not `label`.")
-    ] = None,
+    data: Data = "topics_en",
+    validation: Validation = None,
+    test: Test = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
     data_dir: DataDir = None,
     chinese: Annotated[
         str, Option(help="Chinese text is cut into characters or words (words need jieba).")
@@ -63,21 +62,12 @@ def train_lstm(
     started = time.perf_counter()
     import keras
 
-    from keras_llm.datasets import load
     from keras_llm.models import lstm
     from keras_llm.training.callbacks import Curves, SaveBest
-    from keras_llm.training.results import write_result
 
     keras.utils.set_random_seed(seed)
-    columns = _columns(text_column, label_column)
-    rows = {
-        "train": load(data, None if validation else "train", data_dir, columns),
-        "validation": load(validation or data, None if validation else "validation", data_dir, columns),
-    }
-    if test:
-        rows["test"] = (
-            load(data, "test", data_dir, columns) if test == "test" else load(test, None, data_dir, columns)
-        )
+    columns = typed_columns(text=text_column, label=label_column)
+    rows = load_splits(data, validation, test, data_dir, columns)
     tokenizer = lstm.train_tokenizer(rows["train"], vocabulary, lowercase, chinese)
     labels = None if task == "language_model" else lstm.label_names(rows["train"])
     arrays = {
@@ -124,33 +114,26 @@ def train_lstm(
     for split in [split for split in ("validation", "test") if split in arrays]:
         figures = lstm.evaluate_model(model, *arrays[split])
         metrics |= {f"{split}_accuracy": figures["accuracy"], f"{split}_loss": figures["loss"]}
-        print(f"{split}: accuracy {figures['accuracy']:.4f}, loss {figures['loss']:.4f}")
-    write_json(folder / runs.METRICS, metrics)
-    seconds = time.perf_counter() - started
-    if result:
-        names = {"train": data, "validation": validation or data, "test": test or data}
-        used = {f"{names[split]} ({split})": [str(row) for row in part] for split, part in rows.items()}
-        write_result(result, seed=seed, data=used, wall_seconds=seconds, metrics=metrics)
+        print(f"{split}: {_text(figures)}")
+    used = used_rows(rows, data, validation, test)
+    seconds = runs.finish(folder, metrics, started, used, arguments)
     print(f"{seconds:.0f} s in all. Model, tokenizer and curves.png are in {folder}/")
     return metrics
 
 
-def evaluate_lstm(folder, model, tokenizer, arguments, data, split, data_dir=None):
-    """Measures a run of `train_lstm` on other rows, with the run's own columns: a dict of loss and accuracy."""
+def evaluate_lstm(folder, data, split, data_dir=None):
+    """Measures a run of `train_lstm` on other rows: a dict of loss and accuracy, and the same as text."""
     from keras_llm.datasets import load
     from keras_llm.models import lstm
 
-    columns = _columns(arguments["text_column"], arguments["label_column"])
+    model, tokenizer, arguments = runs.open_run(folder, "train lstm")
+    columns = typed_columns(text=arguments["text_column"], label=arguments["label_column"])
     rows = load(data, split, data_dir, columns)
-    labels = read_json(folder / runs.LABELS)
+    labels = read_json(pathlib.Path(folder) / runs.LABELS)
     arrays = lstm.preprocess_data(rows, tokenizer, labels, arguments["length"], arguments["task"])
-    return lstm.evaluate_model(model, *arrays)
+    figures = lstm.evaluate_model(model, *arrays)
+    return figures, _text(figures)
 
 
-def _columns(text_column, label_column):
-    """What `load` wants of the two options: positions as ints."""
-    given = {"text": text_column, "label": label_column}
-    columns = {
-        name: int(value) if value.isdigit() else value for name, value in given.items() if value is not None
-    }
-    return columns or None
+def _text(figures):
+    return f"accuracy {figures['accuracy']:.4f}, loss {figures['loss']:.4f}"

@@ -11,6 +11,9 @@ Test = Annotated[
     Option(help="For the last figure: a file, or `test` for that part of --data. Left alone if not given."),
 ]
 TextColumn = Annotated[str | None, Option(help="Name or position of the text, if it is not `text`.")]
+PairColumn = Annotated[
+    str | None, Option(help="Name or position of the second text of a pair, if it is not `text_pair`.")
+]
 LabelColumn = Annotated[str | None, Option(help="Name or position of the label, if it is not `label`.")]
 DataDir = Annotated[str | None, Option(help="Where TensorFlow Datasets keeps its prepared sets.")]
 Seed = Annotated[int, Option(help="Of weights, dropout and the order of the data.")]

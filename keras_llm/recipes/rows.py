@@ -3,6 +3,22 @@
 from keras_llm.datasets import load
 
 
+def source_of(split, data, validation=None, test=None):
+    """Where a recipe takes a split from: the two arguments of `load`, a source and a part of it or None for all.
+
+    Args:
+        split: `"train"`, `"validation"`, `"test"`, or None for all of `data`.
+        data, validation, test: the options of the recipe; see `load_splits`.
+    """
+    if split == "train" and validation:
+        return data, None
+    if split == "validation" and validation:
+        return validation, None
+    if split == "test" and test not in (None, "test"):
+        return test, None
+    return data, split
+
+
 def load_splits(data, validation=None, test=None, data_dir=None, columns=None):
     """The rows of each part: a dict of `"train"`, `"validation"` and, if asked for, `"test"`.
 
@@ -11,20 +27,22 @@ def load_splits(data, validation=None, test=None, data_dir=None, columns=None):
         validation: the same for validation; by default that part of `data`, which then trains on the rest.
         test: a file, or `"test"` for that part of `data`; `None` leaves it alone.
         data_dir: where TensorFlow Datasets keeps its sets.
-        columns: dict of standard column to its name or position in the file, as the user typed it; those that
-            are None are left out.
+        columns: what `typed_columns` gives.
     """
-    given = {name: value for name, value in (columns or {}).items() if value is not None}
-    columns = {name: int(value) if value.isdigit() else value for name, value in given.items()} or None
-    rows = {
-        "train": load(data, None if validation else "train", data_dir, columns),
-        "validation": load(validation or data, None if validation else "validation", data_dir, columns),
-    }
-    if test == "test":
-        rows["test"] = load(data, "test", data_dir, columns)
-    elif test is not None:
-        rows["test"] = load(test, None, data_dir, columns)
-    return rows
+    splits = ["train", "validation", *(["test"] if test else [])]
+    sources = {split: source_of(split, data, validation, test) for split in splits}
+    return {split: load(*sources[split], data_dir, columns) for split in splits}
+
+
+def typed_columns(**columns):
+    """What `load` wants of columns as the user typed them, names or positions; those that are None are left out."""
+    given = {name: value for name, value in columns.items() if value is not None}
+    return {name: int(value) if value.isdigit() else value for name, value in given.items()} or None
+
+
+def used_rows(rows, data, validation=None, test=None):
+    """The rows of `load_splits` under names that tell where they are from, for `runs.finish`."""
+    return {f"{source_of(split, data, validation, test)[0]} ({split})": part for split, part in rows.items()}
 
 
 def require_columns(rows, *names):

@@ -3,9 +3,22 @@
 import pathlib
 import time
 
-from keras_llm.files import read_json, write_json
+from keras_llm.files import read_json, resolve_folder, write_json
 
 MODEL, SETTINGS, METRICS, LABELS = "model.keras", "run.json", "metrics.json", "labels.json"
+WEIGHTS = ["*.safetensors", "*.ckpt.data-*", MODEL]  # the files that a checkpoint's weights may be in
+
+# What a checkpoint without run.json is for: the class of `transformers` that its config.json names, or its type.
+COMMANDS = {
+    "GPT2LMHeadModel": "train gpt2",
+    "GPT2Model": "train gpt2",
+    "gpt2": "train gpt2",
+    "BertForMaskedLM": "train bert",
+    "BertForSequenceClassification": "train classify",
+    "BertForTokenClassification": "train tag",
+    "BertForQuestionAnswering": "train answer",
+    "BertModel": "train similar",
+}
 
 
 def free_folder(output, name):
@@ -36,16 +49,15 @@ def begin(output, command, arguments):
     return folder
 
 
-def finish(folder, metrics, started, data, seed, result=None):
-    """Writes the run's figures, and with `result` the file of a measured result.
+def finish(folder, metrics, started, data, arguments):
+    """Writes the run's figures, and with `--result` the file of a measured result.
 
     Args:
         folder: of the run.
         metrics: dict of name to number.
         started: `time.perf_counter()` at the beginning.
         data: dict of name to the texts or rows used.
-        seed: of the run.
-        result: path of the JSON file, or None.
+        arguments: dict of the command's options; of these `seed`, `result` and `start_from` are read.
 
     Returns:
         The seconds since the beginning.
@@ -54,16 +66,68 @@ def finish(folder, metrics, started, data, seed, result=None):
 
     write_json(folder / METRICS, metrics)
     seconds = time.perf_counter() - started
-    if result:
+    if arguments["result"]:
         used = {name: [str(row) for row in rows] for name, rows in data.items()}
-        write_result(result, seed=seed, data=used, wall_seconds=seconds, metrics=metrics)
+        used |= weight_files(arguments.get("start_from"))
+        write_result(
+            arguments["result"], seed=arguments["seed"], data=used, wall_seconds=seconds, metrics=metrics
+        )
     return seconds
 
 
-def open_run(folder):
-    """Loads what a run left: (model, tokenizer, settings).
+def weight_files(start_from):
+    """The files with a checkpoint's weights: a dict of name to path, for a result; empty for None."""
+    if start_from is None:
+        return {}
+    folder = resolve_folder(start_from, WEIGHTS)
+    paths = [path for pattern in WEIGHTS for path in sorted(folder.glob(pattern))]
+    return {f"{start_from} ({path.name})": path for path in paths}
 
-    `folder` may also be a GPT-2 in Hugging Face's layout, or its name on the hub; settings are empty then.
+
+def command_of(folder):
+    """The command that trains such a model, such as `"train gpt2"`: run.json tells it, or config.json.
+
+    Args:
+        folder: of a run; or a checkpoint in Hugging Face's layout, or its name on the hub.
+
+    Raises:
+        FileNotFoundError: no such folder or name, or neither file is in it.
+        ValueError: a checkpoint of another kind.
+    """
+    settings = pathlib.Path(folder) / SETTINGS
+    if settings.is_file():
+        return read_json(settings)["command"]
+    path = resolve_folder(folder, ["config.json"])
+    if (path / "hparams.json").is_file():  # GPT-2 as OpenAI published it
+        return "train gpt2"
+    config = read_json(path / "config.json")
+    kind = (config.get("architectures") or [config.get("model_type")])[0]
+    if kind not in COMMANDS:
+        raise ValueError(
+            f"{folder} is a {kind}, which no command here uses; known are {', '.join(COMMANDS)}."
+        )
+    return COMMANDS[kind]
+
+
+def arguments_of(folder, command):
+    """The options of a run; {} for a checkpoint without run.json.
+
+    Raises:
+        ValueError: it is the run of another command.
+    """
+    settings = pathlib.Path(folder) / SETTINGS
+    if not settings.is_file():
+        return {}
+    found = read_json(settings)
+    if found["command"] != command:
+        raise ValueError(f"{folder} is a run of `{found['command']}`, not of `{command}`.")
+    return found["arguments"]
+
+
+def open_run(folder, command="train gpt2"):
+    """Loads what a run of `train gpt2` or `train lstm` left: (model, tokenizer, arguments).
+
+    `folder` may also be a GPT-2 in Hugging Face's layout, or its name on the hub; there are no arguments then.
     """
     import keras
 
@@ -71,9 +135,9 @@ def open_run(folder):
     from keras_llm.tokenizers import Tokenizer
 
     path = pathlib.Path(folder)
+    arguments = arguments_of(folder, command)
     if not (path / SETTINGS).is_file():
-        return GPT2Model.from_pretrained(folder), Tokenizer.from_pretrained(folder), {}
-    settings = read_json(path / SETTINGS)
+        return GPT2Model.from_pretrained(folder), Tokenizer.from_pretrained(folder), arguments
     if not (path / MODEL).is_file():
         raise FileNotFoundError(f"{path} has no {MODEL}: its training ended before the first evaluation.")
-    return keras.saving.load_model(path / MODEL, compile=False), Tokenizer.from_pretrained(path), settings
+    return keras.saving.load_model(path / MODEL, compile=False), Tokenizer.from_pretrained(path), arguments

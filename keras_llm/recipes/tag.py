@@ -3,7 +3,7 @@
 import re
 import time
 
-from keras_llm.recipes import finetuning, runs
+from keras_llm.recipes import finetuning
 from keras_llm.recipes.options import Data, DataDir, Output, Result, Seed, Test, Validation
 from keras_llm.recipes.rows import load_splits, require_columns
 
@@ -35,7 +35,6 @@ def train_tag(
 
     from keras_llm.datasets.batches import PaddedBatches
     from keras_llm.datasets.windows import word_windows
-    from keras_llm.evaluation.tagging import entity_metrics
     from keras_llm.models.bert import BertTokenClassifier
 
     keras.utils.set_random_seed(seed)
@@ -71,38 +70,58 @@ def train_tag(
         vocabulary_size=tokenizer.vocabulary_size,
     )
 
-    folder = runs.begin(output, "train tag", arguments)
-    tokenizer.save(folder)
-    print(
-        f"BERT of {model.count_params():,} parameters on {len(rows['train']):,} sentences "
-        f"(validation: {len(rows['validation']):,}; tags: {', '.join(names[:8])}"
-        f"{' ...' if len(names) > 8 else ''}).\nEverything goes to {folder}/"
+    folder = finetuning.begin(
+        "train tag",
+        arguments,
+        model,
+        tokenizer,
+        f"{len(rows['train']):,} sentences (validation: {len(rows['validation']):,}; "
+        f"tags: {', '.join(names[:8])}{' ...' if len(names) > 8 else ''})",
     )
 
-    def measure(split="validation"):
-        tags = predict_tags(model, tokenizer, [row["tokens"] for row in rows[split]], length)
-        return entity_metrics([row["tags"] for row in rows[split]], tags)
+    def measure(part):
+        return measure_tags(model, tokenizer, part, length)
 
-    def f1():
-        figures = measure()
-        return {name: figures[name] for name in ("f1", "precision", "recall")}
-
-    finetuning.fit(model, train, f1, "f1", folder, epochs, learning_rate, patience, "BERT, names in text")
-
-    model.set_weights(BertTokenClassifier.from_pretrained(folder).get_weights())
-    metrics = {"parameters": model.count_params()}
-    for split in [split for split in ("validation", "test") if split in rows]:
-        figures = measure(split)
-        metrics |= {f"{split}_entity_{name}": figures[name] for name in ("f1", "precision", "recall")}
-        print(f"\n{split}:\n{entity_table(figures)}")
-    sources = {"train": data, "validation": validation or data, "test": test or data}
-    used = {f"{sources[split]} ({split})": part for split, part in rows.items()}
-    seconds = runs.finish(folder, metrics, started, used, seed, result)
-    print(
-        f"{seconds:.0f} s in all. Model, tokenizer and curves.png are in {folder}/\n"
-        f'Next: keras-llm predict {folder} "Some text"'
+    finetuning.fit(
+        model,
+        train,
+        lambda: measure(rows["validation"])[0],
+        "entity_f1",
+        folder,
+        epochs,
+        learning_rate,
+        patience,
+        "BERT, names in text",
     )
-    return metrics
+    return finetuning.finish(model, measure, rows, folder, arguments, started, '"Some text"')
+
+
+def evaluate_tag(folder, data, split, data_dir=None):
+    """Measures a run of `train_tag`, or another BIO tagger, on other rows: what `measure_tags` gives."""
+    from keras_llm.datasets import load
+    from keras_llm.models.bert import BertTokenClassifier
+
+    model, tokenizer, arguments = finetuning.load_run(folder, BertTokenClassifier, "train tag")
+    rows = load(data, split, data_dir)
+    require_columns(rows, "tokens", "tags")
+    return measure_tags(model, tokenizer, rows, arguments["length"])
+
+
+def measure_tags(model, tokenizer, rows, length):
+    """How good a tagger is on rows with `tokens` and `tags`.
+
+    Returns:
+        A dict of `entity_f1`, `entity_precision` and `entity_recall`, and a table as text.
+    """
+    from keras_llm.evaluation.tagging import entity_metrics
+
+    tags = predict_tags(model, tokenizer, [row["tokens"] for row in rows], length)
+    figures = entity_metrics([row["tags"] for row in rows], tags)
+    text = (
+        f"F1 {figures['f1']:.4f}, precision {figures['precision']:.4f}, recall {figures['recall']:.4f}\n"
+        f"{entity_table(figures)}\n"
+    )
+    return {f"entity_{name}": figures[name] for name in ("f1", "precision", "recall")}, text
 
 
 def find_entities(folder, texts):
@@ -119,10 +138,9 @@ def find_entities(folder, texts):
     from keras_llm.models.bert import BertTokenClassifier
 
     model, tokenizer, arguments = finetuning.load_run(folder, BertTokenClassifier, "train tag")
-    length = arguments.get("length", min(128, model.encoder.context_length))
     spans = [[match.span() for match in WORD.finditer(text)] for text in texts]
     words = [[text[start:end] for start, end in own] for text, own in zip(texts, spans)]
-    tags = predict_tags(model, tokenizer, words, length)
+    tags = predict_tags(model, tokenizer, words, arguments["length"])
     return [entities(text, own, places) for text, own, places in zip(texts, tags, spans)]
 
 

@@ -46,6 +46,20 @@ class TokenCrossEntropy(keras.losses.Loss):
         return {"name": self.name}
 
 
+@keras.saving.register_keras_serializable(package="keras_llm")
+class PairCrossEntropy(TokenCrossEntropy):
+    """Mean cross-entropy of finding each row's own column: what `BertPairRanker` is trained with."""
+
+    def __init__(self, name="pair_cross_entropy", **kwargs):
+        super().__init__(name, **kwargs)
+
+    def call(self, y_true, y_pred):
+        """Labels int `[batch]`, -100 at rows that do not count and 0 at all others, logits `[batch, batch]`."""
+        counted = ops.not_equal(ops.cast(y_true, "int32"), IGNORED_LABEL)
+        own = ops.arange(ops.shape(y_pred)[0], dtype="int32")
+        return super().call(ops.where(counted, own, IGNORED_LABEL), y_pred)
+
+
 class _TokenMean(keras.metrics.Metric):
     """A mean over all real tokens seen, whatever the sizes of the batches they came in."""
 
