@@ -360,7 +360,7 @@ def write_compiled(prompt, count):
 
 
 def write_cached_steps(prompt, count):
-    return [token for (token,) in writer.stream_ids([prompt], count, GREEDY)]  # one call for each token
+    return [token for (token,) in writer.stream_ids([prompt], count, GREEDY)]  # up to 8 a call
 
 
 def write_cached_loop(prompt, count):
@@ -395,8 +395,8 @@ for name, speed in speeds.items():
 assert speeds["write_cached_loop"] > speeds["write_compiled"]
 
 # %% [markdown]
-# The middle line has the cache, but it still goes through Python for each token. That takes a few milliseconds, which is
-# much for so small a model, and hides what the cache gains. In the last line only the work is left. To see the gain
+# The middle line has the cache, but it goes back to Python every few tokens (at most eight), to show them. That takes
+# time, which is much for so small a model, and hides what the cache gains. In the last line only the work is left. To see the gain
 # of the cache alone, compare two calls of the same kind: one that reads the whole context, and one that reads a
 # single token, as a step with a cache does.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 from typer import Option
 
-from keras_llm.recipes import runs
+from keras_llm.recipes import pretraining, runs
 from keras_llm.recipes.options import DataDir, Output, Result, Seed
 
 Text = Annotated[
@@ -60,9 +60,7 @@ def train_gpt2(
     from keras_llm.datasets.batches import TokenWindows
     from keras_llm.evaluation.language import evaluate_language_model
     from keras_llm.models.gpt2 import PRESETS, GPT2Model
-    from keras_llm.training.callbacks import Curves, Progress, SaveBest
-    from keras_llm.training.losses import Perplexity, TokenCrossEntropy, TokenLoss
-    from keras_llm.training.optimizers import AdamW, WarmupCosine
+    from keras_llm.training.losses import Perplexity
 
     # Text
     keras.utils.set_random_seed(seed)
@@ -94,33 +92,21 @@ def train_gpt2(
         f"Everything goes to {folder}/"
     )
 
-    # Training
-    looks = max(round(steps / evaluate_every), 1)
-    steps_between = max(steps // looks, 1)
-    steps = looks * steps_between
-    rate = WarmupCosine(learning_rate, min(warmup, steps - 1), steps)
-    model.compile(
-        AdamW(rate, weight_decay),
-        TokenCrossEntropy(),
-        metrics=[TokenLoss(), Perplexity()],
-        jit_compile=True,
-    )
-    callbacks = [
-        SaveBest(folder / runs.MODEL),
-        Progress(steps, batch_size * model.context_length),
-        Curves(folder, title=f"GPT-2 ({size})"),
-        keras.callbacks.TerminateOnNaN(),
-    ]
-    if tensorboard:
-        callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard", update_freq=10))
-    model.fit(
-        train.stream(),
-        steps_per_epoch=steps_between,
-        epochs=looks,
-        validation_data=validation.stream(),
-        callbacks=callbacks,
-        shuffle=False,
-        verbose=0,
+    pretraining.fit(
+        model,
+        train,
+        validation,
+        folder,
+        steps=steps,
+        evaluate_every=evaluate_every,
+        learning_rate=learning_rate,
+        warmup=warmup,
+        weight_decay=weight_decay,
+        tokens_per_step=batch_size * model.context_length,
+        keep=folder / runs.MODEL,
+        title=f"GPT-2 ({size})",
+        metrics=[Perplexity()],
+        tensorboard=tensorboard,
     )
 
     # The figures of the model that was kept, on the whole validation text
