@@ -10,6 +10,13 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AdamW": "keras_llm.training.optimizers",
+    "BertClassifier": "keras_llm.models.bert",
+    "BertEncoder": "keras_llm.models.bert",
+    "BertMaskedLM": "keras_llm.models.bert",
+    "BertNextSentence": "keras_llm.models.bert",
+    "BertQuestionAnswerer": "keras_llm.models.bert",
+    "BertSentenceEmbedder": "keras_llm.models.bert",
+    "BertTokenClassifier": "keras_llm.models.bert",
     "GPT2Model": "keras_llm.models.gpt2",
     "Sampler": "keras_llm.generation.sampling",
     "TextGenerator": "keras_llm.generation.generate",
