@@ -552,6 +552,11 @@ def test_a_checkpoint_without_the_head_is_refused(name, model_class):
         model_class.from_pretrained(FIXTURES / name)
 
 
+def test_a_missing_head_is_told_before_the_number_of_classes():
+    with pytest.raises(ValueError, match="has no head for BertClassifier"):
+        BertClassifier.from_pretrained(FIXTURES / "bert_encoder", num_classes=3)
+
+
 def test_a_tagger_is_no_classifier_even_with_a_pooler(tmp_path):
     folder = copy_of("bert_tagger", tmp_path)
     pooler = {"bert.pooler.dense.weight": np.eye(20), "bert.pooler.dense.bias": np.zeros(20)}
@@ -564,11 +569,12 @@ def test_a_tagger_is_no_classifier_even_with_a_pooler(tmp_path):
 
 
 def test_a_missing_pooler_or_head_tensor_is_named(tmp_path):
+    folder = copy_of("bert_classifier", tmp_path)
+    change_tensors(folder, lambda tensors: {k: v for k, v in tensors.items() if "pooler" not in k})
     with pytest.raises(
         ValueError, match=r'has no pooler, which BertClassifier needs; head="new" makes a fresh one'
     ):
-        BertClassifier.from_pretrained(FIXTURES / "bert_masked_lm")
-    folder = copy_of("bert_classifier", tmp_path)
+        BertClassifier.from_pretrained(folder)
     change_tensors(folder, lambda tensors: {k: v for k, v in tensors.items() if k != "classifier.bias"})
     with pytest.raises(ValueError, match=r"no head for BertClassifier.*it lacks classifier\.bias"):
         BertClassifier.from_pretrained(folder)

@@ -18,6 +18,14 @@ REQUIRED = {
     "add_cross_attention": False,
     "tie_word_embeddings": True,
 }
+# What the tensors of each task's own layers begin with.
+HEADS = {
+    "BertForMaskedLM": "cls.predictions",
+    "BertForNextSentencePrediction": "cls.seq_relationship",
+    "BertForSequenceClassification": "classifier",
+    "BertForTokenClassification": "classifier",
+    "BertForQuestionAnswering": "qa_outputs",
+}
 FILES = ["config.json", "*.safetensors", "*.safetensors.index.json", "1_Pooling/config.json"]
 
 
@@ -37,6 +45,8 @@ def load_model(model_class, encoder_class, path_or_name, head="checkpoint", **ov
     own = {
         name: overrides.pop(name) for name in inspect.signature(model_class).parameters if name in overrides
     }
+    if head == "checkpoint":
+        _require_head(model_class, config, tensors, folder)
     has_pooler = "pooler.dense.weight" in tensors
     needs_pooler = model_class.needs_pooler
     if needs_pooler and not has_pooler and head == "checkpoint":
@@ -46,9 +56,7 @@ def load_model(model_class, encoder_class, path_or_name, head="checkpoint", **ov
     encoder = _new_encoder(encoder_class, folder, config, tensors, {"pooler": needs_pooler, **overrides})
     model = model_class(encoder, **{**_task_settings(model_class, config, folder, head), **own})
     variables = _variables(model)
-    if head == "checkpoint":
-        _require_head(model, config, tensors, folder)
-    else:
+    if head == "new":
         own_layers = set(_head_variables(model)) | (set() if has_pooler else _pooler_names())
         variables = {name: value for name, value in variables.items() if name not in own_layers}
     assign(variables, tensors, folder)
@@ -163,21 +171,21 @@ def _task_settings(model_class, config, folder, head):
     return settings
 
 
-def _require_head(model, config, tensors, folder):
+def _require_head(model_class, config, tensors, folder):
     """Refuses a checkpoint without this task's head, also one whose head has the same name in another task."""
-    head = _head_variables(model)
-    theirs = (config.get("architectures") or [model.architecture])[0]
-    missing = [name for name in head if name not in tensors]
-    same_names = {"BertForSequenceClassification", "BertForTokenClassification", "BertForMultipleChoice"}
-    other_task = "classifier.weight" in head and theirs in same_names and theirs != model.architecture
-    if missing or other_task:
-        what = f"is a {theirs}" if other_task or theirs != model.architecture else f"lacks {missing[0]}"
+    wanted, prefix = model_class.architecture, HEADS.get(model_class.architecture)
+    if prefix is None:
+        return
+    theirs = (config.get("architectures") or [wanted])[0]
+    other_task = prefix == "classifier" and theirs.startswith("Bert") and theirs != wanted
+    if f"{prefix}.bias" not in tensors or other_task:
+        what = f"is a {theirs}" if theirs != wanted else f"lacks {prefix}.bias"
         raise ValueError(
-            f"{folder} has no head for {type(model).__name__} ({model.architecture}); it {what}. "
+            f"{folder} has no head for {model_class.__name__} ({wanted}); it {what}. "
             'head="new" makes a fresh one, to be trained.'
         )
     decoder = tensors.get("cls.predictions.decoder.weight")
-    if "cls.predictions.bias" in head and decoder is not None:
+    if prefix == "cls.predictions" and decoder is not None:
         tied = np.array_equal(decoder.T, tensors["embeddings.word_embeddings.weight"])
         if not tied:
             raise ValueError(f"{folder}: the output layer is not tied to the word embeddings, as BERT's is.")
@@ -223,15 +231,9 @@ def _head_variables(model):
             "cls.predictions.transform.LayerNorm": model.transform_norm,
         }
         return {**_of_layers(layers), "cls.predictions.bias": [model.output_bias]}
-    names = {
-        "BertForNextSentencePrediction": "cls.seq_relationship",
-        "BertForSequenceClassification": "classifier",
-        "BertForTokenClassification": "classifier",
-        "BertForQuestionAnswering": "qa_outputs",
-    }
-    if model.architecture not in names:
+    if model.architecture not in HEADS:
         return {}
-    return _of_layers({names[model.architecture]: model.output_layer})
+    return _of_layers({HEADS[model.architecture]: model.output_layer})
 
 
 def _of_layers(layers):
