@@ -19,6 +19,7 @@ _HOMES = {
     "BertTokenClassifier": "keras_llm.models.bert",
     "GPT2Model": "keras_llm.models.gpt2",
     "Sampler": "keras_llm.generation.sampling",
+    "SquaredError": "keras_llm.training.losses",
     "TextGenerator": "keras_llm.generation.generate",
     "Tokenizer": "keras_llm.tokenizers",
     "TokenCrossEntropy": "keras_llm.training.losses",

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from keras_llm.datasets.batches import PaddedBatches
 from keras_llm.models.bert import (
     PRESETS,
     BertClassifier,
@@ -22,7 +23,8 @@ from keras_llm.models.bert import (
     BertSentenceEmbedder,
     BertTokenClassifier,
 )
-from keras_llm.training.losses import TokenCrossEntropy
+from keras_llm.training.losses import SquaredError, TokenCrossEntropy
+from keras_llm.training.optimizers import AdamW
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
 CHECKPOINTS = {
@@ -501,6 +503,16 @@ def test_training_lowers_the_loss(model_class, jit_compile):
 
 
 # What is wrong is told
+
+
+def test_regression_learns_numbers_also_from_a_batch_that_is_filled_up():
+    texts = [[2, 5, 3], [2, 6, 3], [2, 7, 3]]
+    batches = PaddedBatches({"token_ids": texts}, np.array([0.0, 1.0, 2.0], "float32"), batch_size=2)
+    keras.utils.set_random_seed(0)
+    model = BertClassifier(BertEncoder(20, 16, 16, 1, 2, dropout=0.0), num_classes=1)
+    model.compile(AdamW(1e-2), SquaredError())
+    model.fit(batches.stream(), steps_per_epoch=batches.steps_per_epoch, epochs=40, shuffle=False, verbose=0)
+    np.testing.assert_allclose(np.ravel(model(np.array(texts))), [0.0, 1.0, 2.0], atol=0.2)
 
 
 def test_too_long_an_input_is_refused():

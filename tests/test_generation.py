@@ -153,6 +153,12 @@ def test_sliding_forgets_the_oldest_tokens(model, writer):
     assert list(writer.stream_ids([prompt], 30, GREEDY, overflow="slide")) == [[token] for token in written]
 
 
+def test_a_context_of_one_token_has_no_room_to_slide():
+    writer = TextGenerator(tiny(context_length=1))
+    with pytest.raises(ValueError, match="context of 1 has no room"):
+        writer.generate_ids([[3]], 4, GREEDY, overflow="slide")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -15,7 +15,7 @@ from keras_llm.datasets.batches import IGNORED_LABEL, TokenWindows
 from keras_llm.evaluation.language import evaluate_language_model
 from keras_llm.files import atomic_path, read_json
 from keras_llm.training.callbacks import Curves, Progress, SaveBest
-from keras_llm.training.losses import Perplexity, TokenAccuracy, TokenCrossEntropy, TokenLoss
+from keras_llm.training.losses import Perplexity, SquaredError, TokenAccuracy, TokenCrossEntropy, TokenLoss
 from keras_llm.training.optimizers import AdamW, WarmupCosine
 from keras_llm.training.results import checksum, write_result
 
@@ -52,6 +52,13 @@ def test_padding_does_not_dilute_the_loss(length):
 
 def test_a_batch_without_any_label_gives_zero_not_nan():
     assert float(TokenCrossEntropy()(np.full((1, 3), IGNORED_LABEL), LOGITS[:1])) == 0.0
+
+
+def test_squared_error_counts_numbers_alone():
+    labels = np.array([1.0, np.nan, 4.0], "float32")
+    outputs = np.array([[2.0], [100.0], [2.0]], "float32")
+    assert float(SquaredError()(labels, outputs)) == pytest.approx((1.0 + 4.0) / 2)
+    assert float(SquaredError()(np.full(3, np.nan, "float32"), outputs)) == 0.0
 
 
 def test_loss_of_half_precision_logits_is_computed_in_float32():

@@ -26,6 +26,7 @@ HEADS = {
     "BertForTokenClassification": "classifier",
     "BertForQuestionAnswering": "qa_outputs",
 }
+POOLER = {"pooler.dense.weight", "pooler.dense.bias"}
 FILES = ["config.json", "*.safetensors", "*.safetensors.index.json", "1_Pooling/config.json"]
 
 
@@ -57,7 +58,7 @@ def load_model(model_class, encoder_class, path_or_name, head="checkpoint", **ov
     model = model_class(encoder, **{**_task_settings(model_class, config, folder, head), **own})
     variables = _variables(model)
     if head == "new":
-        own_layers = set(_head_variables(model)) | (set() if has_pooler else _pooler_names())
+        own_layers = set(_head_variables(model)) | (set() if has_pooler else POOLER)
         variables = {name: value for name, value in variables.items() if name not in own_layers}
     assign(variables, tensors, folder)
     return model
@@ -189,10 +190,6 @@ def _require_head(model_class, config, tensors, folder):
         tied = np.array_equal(decoder.T, tensors["embeddings.word_embeddings.weight"])
         if not tied:
             raise ValueError(f"{folder}: the output layer is not tied to the word embeddings, as BERT's is.")
-
-
-def _pooler_names():
-    return {"pooler.dense.weight", "pooler.dense.bias"}
 
 
 def _variables(model):

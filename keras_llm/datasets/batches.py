@@ -202,7 +202,6 @@ class PaddedBatches(Batches):
         self.lengths = sorted(lengths)
         self.pad_id = pad_id
         self.bucket_of = np.searchsorted(self.lengths, sizes)  # the first length that is long enough
-        self.shapes = [length for length, _ in self._plan(0)]
 
     def _plan(self, epoch):
         """The batches of an epoch: pairs of length and row numbers."""
@@ -251,7 +250,8 @@ class PaddedBatches(Batches):
         return np.concatenate([labels, np.full((missing, *labels.shape[1:]), filler)]).astype(kind)
 
     def _different_shapes(self):
-        return [self.shapes.index(length) for length in dict.fromkeys(self.shapes)]
+        lengths = [length for length, _ in self._plan(0)]
+        return [lengths.index(length) for length in dict.fromkeys(lengths)]
 
 
 def _common_shape(arrays):

@@ -130,7 +130,7 @@ class TextGenerator:
         done = 0
         while done < max_new_tokens:
             if max(map(len, prompts)) >= context:  # overflow="slide": go on from the newer half
-                prompts = [prompt[-max(context // 2, 1) :] for prompt in prompts]
+                prompts = [prompt[-(context // 2) :] for prompt in prompts]
             end = min(max_new_tokens, done + context - max(map(len, prompts)))
             state = self._read(prompts, end - done, sampler)
             while done < end:
@@ -158,6 +158,8 @@ class TextGenerator:
         for prompt in prompts:
             check_ids(np.asarray(prompt), self.model.vocabulary_size)
         longest, context = max(map(len, prompts)), self.model.context_length
+        if context < 2:
+            raise ValueError(f"A model with a context of {context} has no room for a prompt and a new token.")
         if overflow == "error" and longest + max_new_tokens > context:
             raise ValueError(
                 f"A prompt of {longest} tokens and {max_new_tokens} new ones are more than the model's context of "

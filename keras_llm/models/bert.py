@@ -405,7 +405,7 @@ class BertClassifier(_Classes):
 
     Args:
         encoder: a `BertEncoder` with a pooler.
-        num_classes: classes; 1 for regression.
+        num_classes: classes; 1 for regression, trained with `keras_llm.SquaredError`.
         labels: names of the classes, a list of strings; kept in checkpoints.
     """
 

@@ -60,6 +60,26 @@ class PairCrossEntropy(TokenCrossEntropy):
         return super().call(ops.where(counted, own, IGNORED_LABEL), y_pred)
 
 
+@keras.saving.register_keras_serializable(package="keras_llm")
+class SquaredError(keras.losses.Loss):
+    """Mean squared error over the rows whose label is a number and not NaN: for `BertClassifier` with one class."""
+
+    def __init__(self, name="squared_error", **kwargs):
+        kwargs.pop("reduction", None)  # the mean below is the only one
+        super().__init__(name=name, reduction="sum", **kwargs)
+
+    def call(self, y_true, y_pred):
+        """Labels float `[batch]` and outputs `[batch, 1]` -> a scalar."""
+        labels = ops.reshape(ops.cast(y_true, "float32"), (-1, 1))  # [batch, 1]
+        counted = ops.logical_not(ops.isnan(labels))
+        errors = ops.where(counted, ops.cast(y_pred, "float32") - ops.where(counted, labels, 0.0), 0.0)
+        return ops.sum(ops.square(errors)) / ops.maximum(ops.sum(ops.cast(counted, "float32")), 1.0)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {"name": self.name}
+
+
 class _TokenMean(keras.metrics.Metric):
     """A mean over all real tokens seen, whatever the sizes of the batches they came in."""
 
