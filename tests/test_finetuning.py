@@ -460,7 +460,8 @@ def test_a_checkpoint_without_run_json_is_used_by_its_head(tagger, folder, tmp_p
         ("predict {folder}/classifier a --among {folder}/odd.csv", "--among has no meaning for a model of"),
         ("predict {folder}/classifier --file {folder}/empty.txt", "There is no text in"),
         ("predict {folder}/tagger a --pair b", "--pair has no meaning for a model of `train tag`"),
-        ("predict {folder}/lstm a", "is an LSTM: measure it with `keras-llm evaluate`"),
+        ("predict {folder}/lstm a", "is a language model, which has no label to predict"),
+        ("predict {folder}/lstm a --pair b", "--pair has no meaning for a model of `train lstm`"),
         ("predict {folder}/gpt2 a", "is a GPT-2: let it write with `keras-llm generate`"),
         ("generate {folder}/classifier a", "is a BERT; text is written by a GPT-2"),
         ("predict {folder}/nowhere/at/all a", "There is no folder"),
@@ -471,10 +472,31 @@ def test_a_wrong_input_is_named(classifier, tagger, folder, words, message):
     (folder / "empty.txt").write_text("\n\n")
     for command in ("lstm", "gpt2"):
         (folder / command).mkdir(exist_ok=True)
-        settings = {"command": f"train {command}", "arguments": {}}
+        settings = {"command": f"train {command}", "arguments": {"task": "language_model"}}
         (folder / command / "run.json").write_text(json.dumps(settings))
     with pytest.raises((ValueError, FileNotFoundError), match=re.escape(message)):
         keras_llm(*(word.format(folder=folder) for word in words.split()))
+
+
+@pytest.mark.parametrize("task", ["classifier", "tagger"])
+def test_an_lstm_predicts_as_a_bert_does(task, classifier, tagger, folder, tmp_path, capsys):
+    data = folder / {"classifier": "train.csv", "tagger": "train.conll"}[task]
+    words = f"train lstm --task {task} --data {data} --lowercase --epochs 12 --batch-size 8 --units 32 --learning-rate 0.01".split()
+    keras_llm(*words, "--output", tmp_path / "run")
+    metrics = json_of(tmp_path / "run" / "metrics.json")
+    if task == "classifier":
+        assert metrics["validation_accuracy"] >= 0.9
+        (line,) = printed(capsys, "predict", tmp_path / "run", "we look to the fire")
+        label, probability, text = line.split("  ")
+        assert label == "warm" and 0.5 < float(probability) <= 1 and text == "we look to the fire"
+    else:
+        assert metrics["validation_entity_f1"] >= 0.9
+        lines = printed(capsys, "predict", tmp_path / "run", "we walk", "we look to Rome")
+        assert lines == ["", "LOC  11-15  Rome"]
+        assert (
+            f"entity f1 {metrics['validation_entity_f1']:.4f}"
+            in printed(capsys, "evaluate", tmp_path / "run")[0]
+        )
 
 
 def test_questions_need_a_context_and_near_texts_a_file(answerer, embedder):

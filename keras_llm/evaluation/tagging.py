@@ -87,7 +87,12 @@ def entities(text, tags, offsets):
     return found
 
 
+def is_bio(tag):
+    """Tells whether it is `O`, or `B-` or `I-` with a type."""
+    return tag == "O" or (isinstance(tag, str) and tag[:2] in ("B-", "I-") and bool(tag[2:]))
+
+
 def _check_tags(tags):
     for tag in tags:
-        if tag != "O" and not (isinstance(tag, str) and tag[:2] in ("B-", "I-") and tag[2:]):
+        if not is_bio(tag):
             raise ValueError(f"{tag!r} is not a BIO tag; allowed are 'O', 'B-TYPE' and 'I-TYPE'.")

@@ -204,6 +204,7 @@ def train_model(
     learning_rate=1e-3,
     ema_momentum=None,
     patience=None,
+    monitor="val_accuracy",
     callbacks=(),
     verbose=0,
 ):
@@ -217,7 +218,8 @@ def train_model(
         learning_rate: of Adam.
         ema_momentum: validate and keep an exponential moving average of the weights; 0.99 averages over
             about 100 steps.
-        patience: stop when `val_accuracy` has not risen for so many epochs, and go back to the best one.
+        patience: stop when `monitor` has not risen for so many epochs, and go back to the best one.
+        monitor: a quantity in Keras' logs, the higher the better.
         callbacks: further Keras callbacks.
         verbose: as in `model.fit`.
 
@@ -230,10 +232,10 @@ def train_model(
         loss=keras.losses.SparseCategoricalCrossentropy(ignore_class=IGNORED_LABEL),  # "sparse": on integers
         weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )
-    first = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if averaging else []
+    callbacks = [*([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if averaging else []), *callbacks]
     if patience is not None:
-        first.append(
-            keras.callbacks.EarlyStopping("val_accuracy", patience=patience, restore_best_weights=True)
+        callbacks.append(
+            keras.callbacks.EarlyStopping(monitor, mode="max", patience=patience, restore_best_weights=True)
         )
     return model.fit(
         X_train,
@@ -242,7 +244,7 @@ def train_model(
         validation_data=(X_validation, y_validation, _counted(y_validation)),
         epochs=epochs,
         batch_size=batch_size,
-        callbacks=[*first, *callbacks],
+        callbacks=callbacks,
         verbose=verbose,
     )
 
@@ -271,6 +273,29 @@ def evaluate_model(model, X_test, y_test, batch_size=128):
     if count == 0:
         raise ValueError("y_test holds no label to evaluate on.")
     return {"loss": float(loss / count), "accuracy": float(hits / count)}
+
+
+def predict_tags(model, tokenizer, labels, sentences, batch_size=128):
+    """The tag of each token, for taggers.
+
+    Args:
+        model: a tagger of `build_model`.
+        tokenizer: its `Tokenizer`.
+        labels: its `label_names`.
+        sentences: lists of words, of any length: the cells read on and on.
+        batch_size: sentences a step.
+
+    Returns:
+        For each sentence a list of tags, one a word.
+    """
+    pieces, owners = zip(*(_tag_pieces(tokenizer, words, range(len(words))) for words in sentences))
+    X = pad_rows(pieces, max(map(len, pieces)), 0)
+    tags = []
+    for start in range(0, len(X), batch_size):
+        found = model.predict_on_batch(X[start : start + batch_size]).argmax(axis=-1)  # [batch, T]
+        for own, row in zip(owners[start:], found):
+            tags.append([labels[tag] for owner, tag in zip(own, row) if owner != IGNORED_LABEL])
+    return tags
 
 
 def _counted(labels):

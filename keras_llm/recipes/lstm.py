@@ -46,7 +46,7 @@ def train_lstm(
     dropout: Annotated[float, Option(help="Dropout rate.")] = 0.3,
     epochs: Annotated[int, Option(help="Passes over the training data, at most.")] = 20,
     patience: Annotated[
-        int, Option(help="Stop after so many passes without a better validation accuracy.")
+        int, Option(help="Stop after so many passes without a better validation figure.")
     ] = 5,
     batch_size: Annotated[int, Option(help="Texts a step.")] = 32,
     learning_rate: Annotated[float, Option(help="Adam's.")] = 1e-3,
@@ -63,7 +63,7 @@ def train_lstm(
     import keras
 
     from keras_llm.models import lstm
-    from keras_llm.training.callbacks import Curves, SaveBest
+    from keras_llm.training.callbacks import Curves, Measure, SaveBest
 
     keras.utils.set_random_seed(seed)
     columns = typed_columns(text=text_column, label=label_column)
@@ -71,7 +71,8 @@ def train_lstm(
     tokenizer = lstm.train_tokenizer(rows["train"], vocabulary, lowercase, chinese)
     labels = None if task == "language_model" else lstm.label_names(rows["train"])
     arrays = {
-        split: lstm.preprocess_data(part, tokenizer, labels, length, task) for split, part in rows.items()
+        split: lstm.preprocess_data(rows[split], tokenizer, labels, length, task)
+        for split in ("train", "validation")
     }
     model = lstm.build_model(
         task,
@@ -93,6 +94,9 @@ def train_lstm(
         f"(validation: {len(rows['validation']):,}; vocabulary: {tokenizer.vocabulary_size:,}"
         f"{'' if labels is None else f'; labels: {len(labels)}'}).\nEverything goes to {folder}/"
     )
+    entities = _finds_entities(task, labels)
+    monitor = "val_entity_f1" if entities else "val_accuracy"
+    measure = [Measure(lambda: _entity_figures(model, tokenizer, labels, rows["validation"]))]
     lstm.train_model(
         model,
         *arrays["train"],
@@ -102,19 +106,21 @@ def train_lstm(
         learning_rate,
         averaging,
         patience,
+        monitor,
         callbacks=[
-            SaveBest(folder / runs.MODEL, "val_accuracy", "max"),
-            Curves(folder, "loss", "val_accuracy", title=f"{cell.upper()} {task}"),
+            *(measure if entities else []),
+            SaveBest(folder / runs.MODEL, monitor, "max"),
+            Curves(folder, "loss", monitor, title=f"{cell.upper()} {task}"),
         ],
         verbose=2,
     )
 
     model = keras.saving.load_model(folder / runs.MODEL, compile=False)
     metrics = {"parameters": model.count_params()}
-    for split in [split for split in ("validation", "test") if split in arrays]:
-        figures = lstm.evaluate_model(model, *arrays[split])
-        metrics |= {f"{split}_accuracy": figures["accuracy"], f"{split}_loss": figures["loss"]}
-        print(f"{split}: {_text(figures)}")
+    for split in [split for split in ("validation", "test") if split in rows]:
+        figures, text = _figures(model, tokenizer, labels, rows[split], arguments)
+        metrics |= {f"{split}_{name}": value for name, value in figures.items()}
+        print(f"{split}: {text}")
     used = used_rows(rows, data, validation, test)
     seconds = runs.finish(folder, metrics, started, used, arguments)
     print(f"{seconds:.0f} s in all. Model, tokenizer and curves.png are in {folder}/")
@@ -122,18 +128,66 @@ def train_lstm(
 
 
 def evaluate_lstm(folder, data, split, data_dir=None):
-    """Measures a run of `train_lstm` on other rows: a dict of loss and accuracy, and the same as text."""
+    """Measures a run of `train_lstm` on other rows: a dict of name to number, and the same as text."""
     from keras_llm.datasets import load
-    from keras_llm.models import lstm
 
     model, tokenizer, arguments = runs.open_run(folder, "train lstm")
     columns = typed_columns(text=arguments["text_column"], label=arguments["label_column"])
     rows = load(data, split, data_dir, columns)
     labels = read_json(pathlib.Path(folder) / runs.LABELS)
-    arrays = lstm.preprocess_data(rows, tokenizer, labels, arguments["length"], arguments["task"])
-    figures = lstm.evaluate_model(model, *arrays)
-    return figures, _text(figures)
+    return _figures(model, tokenizer, labels, rows, arguments)
 
 
-def _text(figures):
-    return f"accuracy {figures['accuracy']:.4f}, loss {figures['loss']:.4f}"
+def lstm_labels(folder, texts):
+    """The label of each text by a classifier of `train_lstm`: what `recipes.classify.predict_labels` gives."""
+    from keras_llm.models import lstm
+
+    model, tokenizer, arguments = runs.open_run(folder, "train lstm")
+    labels = read_json(pathlib.Path(folder) / runs.LABELS)
+    scores = model.predict_on_batch(lstm.encode_texts(texts, tokenizer, arguments["length"]))
+    return [
+        {"label": labels[row.argmax()], "probabilities": dict(zip(labels, map(float, row)))} for row in scores
+    ]
+
+
+def lstm_entities(folder, texts):
+    """The names in each text by a tagger of `train_lstm`: what `recipes.tag.find_entities` gives."""
+    from keras_llm.evaluation.tagging import entities
+    from keras_llm.models import lstm
+    from keras_llm.recipes.tag import split_words
+
+    model, tokenizer, _ = runs.open_run(folder, "train lstm")
+    labels = read_json(pathlib.Path(folder) / runs.LABELS)
+    words, spans = split_words(texts)
+    tags = lstm.predict_tags(model, tokenizer, labels, words)
+    return [entities(text, own, places) for text, own, places in zip(texts, tags, spans)]
+
+
+def _finds_entities(task, labels):
+    """Whether it is a tagger of names, which is judged by whole names and not by tags."""
+    from keras_llm.evaluation.tagging import is_bio
+
+    return task == "tagger" and all(map(is_bio, labels))
+
+
+def _entity_figures(model, tokenizer, labels, rows):
+    """Precision, recall and F1 of whole names: a dict."""
+    from keras_llm.evaluation.tagging import entity_metrics
+    from keras_llm.models import lstm
+
+    tags = lstm.predict_tags(model, tokenizer, labels, [row["tokens"] for row in rows])
+    figures = entity_metrics([row["tags"] for row in rows], tags)
+    return {f"entity_{name}": figures[name] for name in ("f1", "precision", "recall")}
+
+
+def _figures(model, tokenizer, labels, rows, arguments):
+    """Accuracy, loss and, of a tagger of names, what `_entity_figures` gives: a dict, and the same as text."""
+    from keras_llm.models import lstm
+
+    task = arguments["task"]
+    arrays = lstm.preprocess_data(rows, tokenizer, labels, arguments["length"], task)
+    own = lstm.evaluate_model(model, *arrays)
+    figures = {"accuracy": own["accuracy"], "loss": own["loss"]}
+    if _finds_entities(task, labels):
+        figures |= _entity_figures(model, tokenizer, labels, rows)
+    return figures, ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in figures.items())

@@ -1,4 +1,4 @@
-"""Use a BERT on texts from the command line."""
+"""Use a BERT or an LSTM on texts from the command line."""
 
 import os
 import pathlib
@@ -12,6 +12,7 @@ from keras_llm.recipes import runs
 from keras_llm.recipes.answer import find_answers
 from keras_llm.recipes.bert import fill_masks
 from keras_llm.recipes.classify import predict_labels
+from keras_llm.recipes.lstm import lstm_entities, lstm_labels
 from keras_llm.recipes.similar import rank_texts
 from keras_llm.recipes.tag import find_entities
 
@@ -33,10 +34,10 @@ def predict(
     ] = None,
     top: Annotated[int, Option(help="For vectors and masks: how many lines to show.")] = 5,
 ):
-    """Use a BERT: labels, names, answers, the nearest lines of a file, or words for [MASK]."""
+    """Use a BERT or an LSTM: labels, names, answers, the nearest lines of a file, or words for [MASK]."""
     command = runs.command_of(model)
     if command not in TASKS:
-        raise ValueError(f"{model} is {OTHERS[command]}")
+        raise ValueError(f"{model} is a GPT-2: let it write with `keras-llm generate`.")
     lines, own = TASKS[command]
     given = {"pair": pair, "context": context, "among": among}
     for name, value in given.items():
@@ -47,10 +48,25 @@ def predict(
 
 
 def _labels(model, texts, pair, top):
-    """`label  probability  text` for each text."""
+    """What `_label_lines` gives, by a BERT."""
     if pair is not None and len(texts) != 1:
         raise ValueError(f"--pair is the second text of one text, not of {len(texts)}.")
-    for text, found in zip(texts, predict_labels(model, texts, None if pair is None else [pair])):
+    return _label_lines(texts, predict_labels(model, texts, None if pair is None else [pair]))
+
+
+def _by_lstm(model, texts, _, top):
+    """What `_label_lines` or `_entity_lines` gives, by an LSTM."""
+    task = runs.arguments_of(model, "train lstm")["task"]
+    if task == "language_model":
+        raise ValueError(f"{model} is a language model, which has no label to predict: use `evaluate`.")
+    if task == "tagger":
+        return _entity_lines(lstm_entities(model, texts))
+    return _label_lines(texts, lstm_labels(model, texts))
+
+
+def _label_lines(texts, labels):
+    """`label  probability  text` for each text."""
+    for text, found in zip(texts, labels):
         yield f"{found['label']}  {found['probabilities'][found['label']]:.3f}  {text}"
 
 
@@ -65,8 +81,13 @@ def _masks(model, texts, _, top):
 
 
 def _entities(model, texts, _, top):
+    """What `_entity_lines` gives, by a BERT."""
+    return _entity_lines(find_entities(model, texts))
+
+
+def _entity_lines(entities):
     """`type  start-end  text` for each name; after the names of a text that is not the last, an empty line."""
-    for number, found in enumerate(find_entities(model, texts)):
+    for number, found in enumerate(entities):
         if number:
             yield ""
         for entity in found:
@@ -101,10 +122,7 @@ TASKS = {
     "train tag": (_entities, None),
     "train answer": (_answers, "context"),
     "train similar": (_nearest, "among"),
-}
-OTHERS = {
-    "train gpt2": "a GPT-2: let it write with `keras-llm generate`.",
-    "train lstm": "an LSTM: measure it with `keras-llm evaluate`; predictions are made by a BERT.",
+    "train lstm": (_by_lstm, None),
 }
 
 

@@ -138,14 +138,19 @@ def find_entities(folder, texts):
     from keras_llm.models.bert import BertTokenClassifier
 
     model, tokenizer, arguments = finetuning.load_run(folder, BertTokenClassifier, "train tag")
-    spans = [[match.span() for match in WORD.finditer(text)] for text in texts]
-    words = [[text[start:end] for start, end in own] for text, own in zip(texts, spans)]
+    words, spans = split_words(texts)
     tags = predict_tags(model, tokenizer, words, arguments["length"])
     return [entities(text, own, places) for text, own, places in zip(texts, tags, spans)]
 
 
 # A Chinese or Japanese character, a word, or a punctuation mark.
 WORD = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\W\u3400-\u9fff\uf900-\ufaff]+|[^\w\s]")
+
+
+def split_words(texts):
+    """The words of each text, lists of strings, and the place of each, lists of (start, end) in characters."""
+    spans = [[match.span() for match in WORD.finditer(text)] for text in texts]
+    return [[text[start:end] for start, end in own] for text, own in zip(texts, spans)], spans
 
 
 def predict_tags(model, tokenizer, sentences, length, batch_size=64):
