@@ -481,8 +481,10 @@ def test_a_wrong_input_is_named(classifier, tagger, folder, words, message):
 @pytest.mark.parametrize("task", ["classifier", "tagger"])
 def test_an_lstm_predicts_as_a_bert_does(task, classifier, tagger, folder, tmp_path, capsys):
     data = folder / {"classifier": "train.csv", "tagger": "train.conll"}[task]
-    words = f"train lstm --task {task} --data {data} --lowercase --epochs 12 --batch-size 8 --units 32 --learning-rate 0.01".split()
-    keras_llm(*words, "--output", tmp_path / "run")
+    keras_llm(
+        *("train", "lstm", "--task", task, "--data", data, "--lowercase", "--units", 32),
+        *("--epochs", 12, "--batch-size", 8, "--learning-rate", 0.01, "--output", tmp_path / "run"),
+    )
     metrics = json_of(tmp_path / "run" / "metrics.json")
     if task == "classifier":
         assert metrics["validation_accuracy"] >= 0.9

@@ -1,5 +1,7 @@
 """Texts as vectors of the words they hold: what a search without a neural network goes by."""
 
+from keras_llm.datasets.sentences import split_sentences
+
 # A Chinese or Japanese character, or a word.
 WORD = r"[\u3400-\u9fff\uf900-\ufaff]|[^\W\u3400-\u9fff\uf900-\ufaff]+"
 
@@ -23,3 +25,26 @@ def tfidf_vectors(queries, candidates):
     vectorizer = TfidfVectorizer(token_pattern=WORD)
     candidates = vectorizer.fit_transform(candidates)
     return vectorizer.transform(queries), candidates
+
+
+def likest_sentences(questions, contexts):
+    """For each question the sentence of its context that shares the rarest words with it: an answer, if a long one.
+
+    Args:
+        questions: list of strings.
+        contexts: list of strings, the text that each question is about.
+
+    Returns:
+        A list of strings.
+    """
+    numbers = {}  # of the questions about each context
+    for i, context in enumerate(contexts):
+        numbers.setdefault(context, []).append(i)
+    found = [""] * len(questions)
+    for context, own in numbers.items():
+        sentences = split_sentences(context)
+        vectors, candidates = tfidf_vectors([questions[i] for i in own], sentences)
+        likeness = (vectors @ candidates.T).toarray()  # [questions of this context, sentences]
+        for i, row in zip(own, likeness):
+            found[i] = sentences[row.argmax()]
+    return found
