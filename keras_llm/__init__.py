@@ -24,6 +24,7 @@ _HOMES = {
     "Tokenizer": "keras_llm.tokenizers",
     "TokenCrossEntropy": "keras_llm.training.losses",
     "Perplexity": "keras_llm.training.losses",
+    "Transformer": "keras_llm.models.transformer",
     "WarmupCosine": "keras_llm.training.optimizers",
 }
 _ROOMS = (

@@ -79,7 +79,7 @@ def test_rows_stand_with_rows_of_like_length():
 
 def test_what_does_not_fill_a_batch_goes_to_the_next_length_or_is_filled_up():
     batches = padded([1, 2, 2, 4, 6], lengths=(2, 4, 8), shuffle=False)
-    assert [batches.rows_of(i)[0] for i in range(3)] == [2, 4, 8]
+    assert [batches[i][0]["token_ids"].shape[1] for i in range(3)] == [2, 4, 8]
     assert batches[1][1].tolist() == [2, 3]
     inputs, labels = batches[2]
     assert inputs["token_ids"].tolist() == [[5] * 6 + [0, 0], [0] * 8]
@@ -90,6 +90,32 @@ def test_what_does_not_fill_a_batch_goes_to_the_next_length_or_is_filled_up():
     assert places.tolist() == [[3, 4], [IGNORED_LABEL] * 2]
     tags = padded([3, 1], [[1, 0, 1], [1]], lengths=(4,), shuffle=False)[0][1]
     assert tags.tolist() == [[1, 0, 1, IGNORED_LABEL], [1] + [IGNORED_LABEL] * 3]
+
+
+def test_a_batch_has_as_many_rows_as_fit_its_tokens():
+    sizes = [3] * 40 + [9] * 5 + [30]
+    batches = padded(sizes, lengths=(4, 10, 32), batch_size=None, tokens_per_batch=80, shuffle=False)
+    shapes = [batches[i][0]["token_ids"].shape for i in range(batches.num_batches)]
+    # 80 / 4 = 20, of which 16 are whole eights; 80 / 10 = 8; 80 / 32 = 2
+    assert shapes == [(16, 4), (16, 4), (8, 10), (2, 32), (2, 32), (2, 32)]
+    seen = np.concatenate([batches[i][1] for i in range(6)])
+    assert sorted(seen[seen != IGNORED_LABEL]) == list(range(46))
+    with pytest.raises(ValueError, match="either batch_size or tokens_per_batch"):
+        padded([1], tokens_per_batch=8)
+
+
+def test_a_second_text_has_lengths_of_its_own():
+    source, target = [[5] * 3, [6] * 7, [7] * 2], [[8], [9] * 2, [4] * 4]
+    lengths = {"source_ids": (4, 8), "target_ids": (2, 5)}
+    features, labels = {"source_ids": source, "target_ids": target}, [row[::-1] for row in target]
+    batches = PaddedBatches(features, labels, 2, lengths, shuffle=False)
+    inputs, own = batches[0]  # row 0 alone is short in both texts
+    assert inputs["source_ids"].shape == (2, 8) and inputs["target_ids"].tolist() == [
+        [8, 0, 0, 0, 0],
+        [9, 9, 0, 0, 0],
+    ]
+    assert own.tolist() == [[8] + [IGNORED_LABEL] * 4, [9, 9] + [IGNORED_LABEL] * 3]
+    assert batches[1][0]["source_ids"].tolist() == [[7, 7] + [0] * 6, [0] * 8]
 
 
 def test_the_longest_feature_of_a_row_decides_its_length():

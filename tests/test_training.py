@@ -54,6 +54,14 @@ def test_a_batch_without_any_label_gives_zero_not_nan():
     assert float(TokenCrossEntropy()(np.full((1, 3), IGNORED_LABEL), LOGITS[:1])) == 0.0
 
 
+def test_smoothed_labels_by_hand():
+    labels, logits = np.array([[1, IGNORED_LABEL]]), np.array([[[1.0, 2.0, 4.0], [9.0, 0.0, 0.0]]], "float32")
+    log_p = [x - math.log(math.exp(1) + math.exp(2) + math.exp(4)) for x in (1, 2, 4)]
+    expected = -(0.7 * log_p[1] + 0.1 * sum(log_p))  # 0.3 of the label, spread over three tokens
+    assert float(TokenCrossEntropy(0.3)(labels, logits)) == pytest.approx(expected, rel=1e-6)
+    assert TokenCrossEntropy.from_config(TokenCrossEntropy(0.3).get_config()).label_smoothing == 0.3
+
+
 def test_squared_error_counts_numbers_alone():
     labels = np.array([1.0, np.nan, 4.0], "float32")
     outputs = np.array([[2.0], [100.0], [2.0]], "float32")

@@ -153,21 +153,24 @@ class PaddedBatches(Batches):
     """Rows of unequal length, each in a batch with rows of like length and padded to one of a few lengths.
 
     Where the rows of a length do not fill a batch, the rest goes to the next longer one; the last batch of a
-    pass is filled up with rows of padding whose labels no loss counts. So all batches have `batch_size` rows.
+    pass is filled up with rows of padding whose labels no loss counts. So all batches of a length have one shape.
 
     Args:
         features: dict of name to list of lists of ints: `"token_ids"`, and what else stands beside each token,
-            such as `"segment_ids"`, or in a row of its own length, such as a second text. All features of a
-            batch are padded to one length, that of the longest.
+            such as `"segment_ids"`, or in a row of its own length, such as a second text.
         labels: an array `[n]` or `[n, k]`, ints, or floats for regression; or a list of lists of ints, one a
-            token; or `None`.
-        batch_size, seed, shuffle, first_batch: see `Batches`.
-        lengths: the lengths to pad to, ascending.
+            token of the last feature; or `None`.
+        batch_size: rows a batch; or `None`, see `tokens_per_batch`.
+        lengths: the lengths to pad to, ascending: one tuple for all features, or a dict of a feature's name to its
+            tuple, all as long. A row goes where all its features fit.
+        seed, shuffle, first_batch: see `Batches`.
         pad_id: fills the token ids; other features are filled with 0.
         vocabulary_size: when given, ids beyond it are refused.
+        tokens_per_batch: in place of `batch_size`: so many places a batch in the longest of its features, padding
+            counted, so that short rows come many together; above 8, the number of rows is one of 8, 16, 24, ...
 
-    Each batch is a tuple: a dict of int32 arrays `[batch_size, length]`, and labels `[batch_size, ...]` or
-    `[batch_size, length]`, filled with `IGNORED_LABEL` (floats with NaN); without labels the dict alone.
+    Each batch is a tuple: a dict of int32 arrays `[rows, length]`, and labels `[rows, ...]` or `[rows, length]`,
+    filled with `IGNORED_LABEL` (floats with NaN); without labels the dict alone.
 
     Raises:
         ValueError: a row is longer than the longest length, or features and labels differ in number.
@@ -177,81 +180,96 @@ class PaddedBatches(Batches):
         self,
         features,
         labels,
-        batch_size,
+        batch_size=None,
         lengths=LENGTHS,
         seed=0,
         shuffle=True,
         pad_id=0,
         vocabulary_size=None,
         first_batch=0,
+        tokens_per_batch=None,
     ):
-        num_rows = len(features["token_ids"])
+        num_rows = len(next(iter(features.values())))
         for name, values in (features if labels is None else {**features, "labels": labels}).items():
             if len(values) != num_rows:
                 raise ValueError(f"There are {num_rows} rows but {len(values)} {name}.")
-        super().__init__(num_rows, batch_size, seed, shuffle, first_batch=first_batch)
-        sizes = np.array([max(map(len, row)) for row in zip(*features.values())])
-        if sizes.max() > max(lengths):
-            raise ValueError(
-                f"Row {int(sizes.argmax())} has {sizes.max()} tokens, more than the longest length, {max(lengths)}."
-            )
+        if (batch_size is None) == (tokens_per_batch is None):
+            raise ValueError("Give either batch_size or tokens_per_batch.")
+        super().__init__(num_rows, batch_size or 1, seed, shuffle, first_batch=first_batch)
         for row in itertools.chain(*features.values()):
             check_ids(np.asarray(row), vocabulary_size)
         self.features = features
         self.labels = labels
-        self.lengths = sorted(lengths)
+        self.lengths = lengths if isinstance(lengths, dict) else {name: sorted(lengths) for name in features}
         self.pad_id = pad_id
-        self.bucket_of = np.searchsorted(self.lengths, sizes)  # the first length that is long enough
+        self.bucket_of = np.max([self._buckets(name) for name in features], axis=0)  # [num_rows]
+        longest = [max(own) for own in zip(*self.lengths.values())]  # of each bucket
+        self.batch_sizes = [batch_size or _whole_eights(tokens_per_batch // length) for length in longest]
+        self._steps_per_epoch = len(self._plan(0))
+
+    def _buckets(self, name):
+        """For each row the first length that is long enough for this feature, by its number."""
+        sizes, lengths = np.array([len(row) for row in self.features[name]]), self.lengths[name]
+        if sizes.max() > lengths[-1]:
+            raise ValueError(
+                f"Row {int(sizes.argmax())} has {sizes.max()} tokens, more than the longest length, {lengths[-1]}."
+            )
+        return np.searchsorted(lengths, sizes)
 
     def _plan(self, epoch):
-        """The batches of an epoch: pairs of length and row numbers."""
+        """The batches of an epoch: pairs of a bucket's number and row numbers."""
         order, plan, rest = self._order(epoch), [], np.array([], int)
-        for bucket, length in enumerate(self.lengths):
+        for bucket, size in enumerate(self.batch_sizes):
             rows = np.concatenate([rest, order[self.bucket_of[order] == bucket]])
-            whole = len(rows) // self.batch_size * self.batch_size
-            plan += [(length, part) for part in rows[:whole].reshape(-1, self.batch_size)]
+            whole = len(rows) // size * size
+            plan += [(bucket, part) for part in rows[:whole].reshape(-1, size)]
             rest = rows[whole:]
         if len(rest):
-            longest = self.lengths[self.bucket_of[rest].max()]
-            plan.append((longest, rest))
+            plan.append((int(self.bucket_of[rest].max()), rest))
         if self.shuffle:
             plan = [plan[i] for i in np.random.default_rng((self.seed, epoch, 1)).permutation(len(plan))]
         return plan
 
     @property
     def steps_per_epoch(self):
-        """Batches in one pass through the data."""
-        return math.ceil(self.num_rows / self.batch_size)
+        """Batches in one pass through the data; as many in every pass."""
+        return self._steps_per_epoch
 
     def batch(self, i):
         """Batch `i`, counted from the start of the run."""
-        length, rows = self.rows_of(i)
-        missing = self.batch_size - len(rows)
+        bucket, rows = self.rows_of(i)
+        missing = self.batch_sizes[bucket] - len(rows)
         inputs = {
             name: pad_rows(
                 [values[row] for row in rows] + [[]] * missing,
-                length,
+                self.lengths[name][bucket],
                 self.pad_id if name == "token_ids" else 0,
             )
             for name, values in self.features.items()
         }
-        return inputs if self.labels is None else (inputs, self._labels(rows, length, missing))
+        return inputs if self.labels is None else (inputs, self._labels(rows, bucket, missing))
 
     def rows_of(self, i):
-        """Length and row numbers of batch `i`."""
+        """The number of its length, and the row numbers, of batch `i`."""
         epoch, i = divmod(i, self.steps_per_epoch)
         return self._plan(epoch)[i]
 
-    def _labels(self, rows, length, missing):
+    def _labels(self, rows, bucket, missing):
         if isinstance(self.labels, list):
+            length = [*self.lengths.values()][-1][bucket]
             return pad_rows([self.labels[row] for row in rows] + [[]] * missing, length, IGNORED_LABEL)
         labels = self.labels[rows]
         kind, filler = ("float32", np.nan) if labels.dtype.kind == "f" else ("int32", IGNORED_LABEL)
         return np.concatenate([labels, np.full((missing, *labels.shape[1:]), filler)]).astype(kind)
 
     def _different_shapes(self):
-        lengths = [length for length, _ in self._plan(0)]
-        return [lengths.index(length) for length in dict.fromkeys(lengths)]
+        buckets = [bucket for bucket, _ in self._plan(0)]
+        return [buckets.index(bucket) for bucket in dict.fromkeys(buckets)]
+
+
+def _whole_eights(rows):
+    """The number of rows rounded down to a multiple of 8, which suits an accelerator; at least 1."""
+    return rows // 8 * 8 if rows > 8 else max(rows, 1)
 
 
 def _common_shape(arrays):

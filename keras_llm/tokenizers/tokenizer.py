@@ -56,6 +56,7 @@ class Tokenizer:
         self.pad_id = special.get("[PAD]", special.get("<pad>"))
         self.unknown_id = special.get("[UNK]", special.get("<unk>"))
         self.end_of_text_id = special.get(pipelines.END_OF_TEXT)
+        self.start_id = special.get("[BOS]", special.get("<s>"))
         self.class_id = special.get("[CLS]")
         self.separator_id = special.get("[SEP]")
         self.mask_id = special.get("[MASK]")
@@ -73,7 +74,8 @@ class Tokenizer:
                 `[UNK]` 1) or `"character"` (exactly the characters of the texts, in Unicode order).
             vocabulary_size: the most tokens to have, special tokens included. For `"character"`, rare
                 characters are left out only if `special_tokens` has `[UNK]`.
-            special_tokens: list of further special tokens; their ids follow the kind's own.
+            special_tokens: list of further special tokens; their ids follow the kind's own. One of these
+                that is named here too has its place in this list.
             lowercase: lower-cases all text (for `"wordpiece"` also strips accents, as BERT's uncased models).
             chinese: `"characters"` or, for `kind="word"`, `"words"`: cut by jieba (extra `chinese`).
 

@@ -26,7 +26,8 @@ def train(texts, kind, vocabulary_size, special_tokens, lowercase, chinese):
     further_tokens = strings("special_tokens", special_tokens or [])
     if "" in further_tokens:
         raise ValueError("special_tokens must not hold an empty string.")
-    special_tokens = list(dict.fromkeys([*OWN_TOKENS[kind], *further_tokens]))
+    own = [token for token in OWN_TOKENS[kind] if token not in further_tokens]
+    special_tokens = list(dict.fromkeys([*own, *further_tokens]))
     if not isinstance(vocabulary_size, int) or vocabulary_size <= len(special_tokens):
         raise ValueError(
             f"vocabulary_size must be an integer above the {len(special_tokens)} special tokens, "

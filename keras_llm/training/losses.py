@@ -6,21 +6,25 @@ from keras import ops
 from keras_llm.datasets.labels import IGNORED_LABEL
 
 
-def token_losses(labels, logits):
+def token_losses(labels, logits, label_smoothing=0.0):
     """Cross-entropy of each token, in nats, and which tokens count.
 
     Args:
         labels: int `[batch, T]`, the right token ids, `IGNORED_LABEL` (-100) where nothing is asked.
         logits: `[batch, T, vocabulary_size]`; computed on in float32.
+        label_smoothing: the share of a label's probability that is spread evenly over all tokens (Szegedy et al.
+            2016, section 7).
 
     Returns:
         Two float32 tensors `[batch, T]`: the losses, 0 where not counted, and the weights, 1 or 0.
     """
     counted = ops.not_equal(labels, IGNORED_LABEL)  # [batch, T]
     labels = ops.where(counted, labels, 0)
-    losses = keras.losses.sparse_categorical_crossentropy(
-        labels, ops.cast(logits, "float32"), from_logits=True
-    )
+    logits = ops.cast(logits, "float32")
+    losses = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)  # [batch, T]
+    if label_smoothing:
+        of_all = ops.logsumexp(logits, axis=-1) - ops.mean(logits, axis=-1)  # [batch, T], the mean of -log p
+        losses = (1 - label_smoothing) * losses + label_smoothing * of_all
     weights = ops.cast(counted, "float32")
     return losses * weights, weights
 
@@ -30,20 +34,24 @@ class TokenCrossEntropy(keras.losses.Loss):
     """Mean cross-entropy over the tokens whose label is not -100, in nats a token.
 
     8 real tokens give the same loss whether they are padded to 8, 16 or 64.
+
+    Args:
+        label_smoothing: see `token_losses`; Vaswani et al. 2017, section 5.4, take 0.1.
     """
 
-    def __init__(self, name="token_cross_entropy", **kwargs):
+    def __init__(self, label_smoothing=0.0, name="token_cross_entropy", **kwargs):
         kwargs.pop("reduction", None)  # the mean below is the only one
         super().__init__(name=name, reduction="sum", **kwargs)
+        self.label_smoothing = label_smoothing
 
     def call(self, y_true, y_pred):
         """Labels int `[batch, T]` and logits `[batch, T, vocabulary_size]` -> a scalar."""
-        losses, weights = token_losses(ops.cast(y_true, "int32"), y_pred)
+        losses, weights = token_losses(ops.cast(y_true, "int32"), y_pred, self.label_smoothing)
         return ops.sum(losses) / ops.maximum(ops.sum(weights), 1.0)
 
     def get_config(self):
         """The constructor's arguments."""
-        return {"name": self.name}
+        return {"label_smoothing": self.label_smoothing, "name": self.name}
 
 
 @keras.saving.register_keras_serializable(package="keras_llm")
@@ -51,7 +59,7 @@ class PairCrossEntropy(TokenCrossEntropy):
     """Mean cross-entropy of finding each row's own column: what `BertPairRanker` is trained with."""
 
     def __init__(self, name="pair_cross_entropy", **kwargs):
-        super().__init__(name, **kwargs)
+        super().__init__(name=name, **kwargs)
 
     def call(self, y_true, y_pred):
         """Labels int `[batch]`, -100 at rows that do not count and 0 at all others, logits `[batch, batch]`."""
