@@ -10,6 +10,7 @@ version = re.search(r'__version__ = "(.+)"', (root / "keras_llm/__init__.py").re
 
 extras = {
     "chinese": ["jieba>=0.42"],
+    "fonts": ["mplfonts>=0.0.8"],
     "jax": ["jax>=0.4.30"],
     "tensorboard": ["tensorboard>=2.19"],
 }
@@ -45,6 +46,8 @@ setup(
         "matplotlib>=3.8",
         "nltk>=3.9",
         "numpy",
+        "rouge-score>=0.1.2",
+        "sacrebleu>=2.4",
         "safetensors>=0.4",
         "scikit-learn>=1.4",
         "seqeval>=1.2.2",

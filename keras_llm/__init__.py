@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AdamW": "keras_llm.training.optimizers",
+    "BeamSearch": "keras_llm.generation.beam",
     "BertClassifier": "keras_llm.models.bert",
     "BertEncoder": "keras_llm.models.bert",
     "BertMaskedLM": "keras_llm.models.bert",
@@ -32,6 +33,7 @@ _ROOMS = (
     "checkpoints",
     "datasets",
     "evaluation",
+    "explain",
     "generation",
     "layers",
     "models",

@@ -16,6 +16,7 @@ from keras_llm.files import read_json
 from keras_llm.recipes.answer import evaluate_answer, train_answer
 from keras_llm.recipes.bert import train_bert
 from keras_llm.recipes.classify import evaluate_classify, train_classify
+from keras_llm.recipes.extract import evaluate_extract, train_extract
 from keras_llm.recipes.gpt2 import evaluate_gpt2, load_texts, train_gpt2
 from keras_llm.recipes.lstm import evaluate_lstm, train_lstm
 from keras_llm.recipes.options import DataDir
@@ -24,7 +25,9 @@ from keras_llm.recipes.quickstart import quickstart
 from keras_llm.recipes.rows import source_of
 from keras_llm.recipes.runs import arguments_of, command_of, open_run
 from keras_llm.recipes.similar import evaluate_similar, train_similar
+from keras_llm.recipes.summarize import evaluate_summarize, train_summarize
 from keras_llm.recipes.tag import evaluate_tag, train_tag
+from keras_llm.recipes.translate import evaluate_translate, explain_translation, train_translate
 
 app = typer.Typer(
     help="Train, measure and use language models in Keras.",
@@ -123,6 +126,9 @@ train.command("classify")(_configured(train_classify))
 train.command("tag")(_configured(train_tag))
 train.command("answer")(_configured(train_answer))
 train.command("similar")(_configured(train_similar))
+train.command("translate")(_configured(train_translate))
+train.command("summarize")(_configured(train_summarize))
+train.command("extract")(_configured(train_extract))
 app.command()(quickstart)
 app.command()(predict)
 
@@ -134,6 +140,9 @@ EVALUATE = {
     "train tag": evaluate_tag,
     "train answer": evaluate_answer,
     "train similar": evaluate_similar,
+    "train translate": evaluate_translate,
+    "train summarize": evaluate_summarize,
+    "train extract": evaluate_extract,
 }
 
 
@@ -193,8 +202,8 @@ def generate(
     sampler = Sampler(temperature, top_k, top_p, min_p, repetition_penalty)
     command = command_of(model)
     if command != "train gpt2":
-        kind = "an LSTM" if command == "train lstm" else "a BERT"
-        raise ValueError(f"{model} is {kind}; text is written by a GPT-2.")
+        kind = {"train lstm": "an LSTM", "train translate": "a translator", "train summarize": "a summarizer"}
+        raise ValueError(f"{model} is {kind.get(command, 'a BERT')}; prompts are continued by a GPT-2.")
     network, text_tokenizer, _ = open_run(model)
     writer = TextGenerator(network, text_tokenizer)
     print(prompt, end="", flush=True)
@@ -202,6 +211,25 @@ def generate(
     for piece in writer.stream(prompt, max_new_tokens, sampler, seed, overflow=overflow):
         print(piece, end="", flush=True)
     print()
+
+
+@app.command()
+def attention(
+    model: Annotated[str, Argument(help="A run of `train translate`.")],
+    text: Annotated[str, Argument(help="What to translate.")],
+    target: Annotated[str | None, Option(help="A translation; by default the model's own.")] = None,
+    layer: Annotated[int, Option(help="Block of the decoder, from 0; -1 is the last.")] = -1,
+    output: Annotated[str, Option(help="The picture, a PNG file.")] = "attention.png",
+):
+    """Draw which words of a text each word of its translation looked at."""
+    from keras_llm.explain.attention_maps import draw_attention
+
+    target, found = explain_translation(model, text, target)
+    draw_attention(found, output, layer)
+    print(target)
+    for word, row in zip(found.target_words, found.weights[layer].mean(axis=0)):
+        print(f"  {word}  <-  {found.source_words[row.argmax()]}  {row.max():.2f}")
+    print(f"The picture is {output}")
 
 
 @app.command()

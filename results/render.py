@@ -36,7 +36,9 @@ def table(names):
 
 
 def show(value):
-    """Counts with thousands separators, measured values with four digits."""
+    """Counts with thousands separators, measured values with four digits, words as they are."""
+    if isinstance(value, str):
+        return value
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 

@@ -104,6 +104,12 @@ def test_a_batch_has_as_many_rows_as_fit_its_tokens():
         padded([1], tokens_per_batch=8)
 
 
+def test_copies_stand_one_behind_the_other():
+    inputs, labels = padded([1, 2, 2], lengths=(2,), shuffle=False, copies=2)[1]
+    assert inputs["token_ids"].tolist() == [[3, 3], [3, 3], [0, 0], [0, 0]]
+    assert labels.tolist() == [2, 2, IGNORED_LABEL, IGNORED_LABEL]
+
+
 def test_a_second_text_has_lengths_of_its_own():
     source, target = [[5] * 3, [6] * 7, [7] * 2], [[8], [9] * 2, [4] * 4]
     lengths = {"source_ids": (4, 8), "target_ids": (2, 5)}

@@ -419,6 +419,19 @@ def test_presets_and_overrides():
         BertEncoder.from_preset("bert-base")
 
 
+def test_narrow_models_begin_with_larger_weights(tmp_path):
+    for preset, expected in (("tiny", 0.08), ("minilm-l6", 0.02)):
+        encoder = BertEncoder.from_preset(preset, vocabulary_size=500, num_layers=1)
+        kernel = np.asarray(encoder.blocks[0].feed_forward.inner.kernel)
+        # a normal distribution cut at two standard deviations, which makes it narrower by a factor of 0.88
+        assert kernel.std() == pytest.approx(0.88 * expected, rel=0.02)
+    encoder = BertEncoder(**{**SIZES, "initializer_range": 0.5})
+    encoder.save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["initializer_range"] == 0.5
+    classifier = BertClassifier.from_pretrained(tmp_path, head="new", num_classes=400)
+    assert np.asarray(classifier.output_layer.kernel).std() == pytest.approx(0.44, rel=0.05)
+
+
 def test_variables_have_paths_of_their_own():
     for model_class in MODELS:
         paths = [variable.path for variable in tiny(model_class).variables]

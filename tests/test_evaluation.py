@@ -1,6 +1,7 @@
 """Scores against numbers worked out by hand, and against what must hold for any predictions."""
 
 import json
+import math
 import warnings
 
 import matplotlib
@@ -17,7 +18,9 @@ from keras_llm.evaluation.classification import (
     regression_metrics,
 )
 from keras_llm.evaluation.cross_validation import cross_validate
+from keras_llm.evaluation.summaries import summary_metrics
 from keras_llm.evaluation.tagging import entities, entity_metrics
+from keras_llm.evaluation.translation import translation_metrics
 
 # Right label, row by row, and what was predicted: class 0 is found 2 times in 3, class 1 once in 2, class 2 never.
 LABELS = [0, 0, 0, 1, 1, 2]
@@ -488,3 +491,38 @@ def test_folds_with_other_scores_are_an_error():
     scores = iter([{"accuracy": 1}, {"f1": 1}])
     with pytest.raises(ValueError, match=r"returned \['accuracy'\] first and \['f1'\] now"):
         cross_validate(lambda train, rows: next(scores), ROWS, folds=2)
+
+
+# --- Translations and summaries -------------------------------------------------------------------------
+
+
+def test_bleu_by_hand():
+    # 6 of 7 words, 4 of 6 pairs, 2 of 5 triples, 1 of 4 quadruples; no longer reference
+    figures = translation_metrics(["the cat sat on the red mat"], ["the cat sat on a red mat"])
+    expected = 100 * (6 / 7 * 4 / 6 * 2 / 5 * 1 / 4) ** (1 / 4)
+    assert figures["bleu"] == pytest.approx(expected, rel=1e-6)
+    assert "tok:13a" in figures["bleu_signature"] and "case:mixed" in figures["bleu_signature"]
+    assert 0 < figures["chrf"] < 100
+
+
+def test_a_short_translation_pays_and_chinese_is_cut_into_characters():
+    reference = "a b c d e f g h"
+    figures = translation_metrics(["a b c d"], [reference])
+    assert figures["bleu"] == pytest.approx(100 * math.exp(1 - 8 / 4), rel=1e-6)
+    figures = translation_metrics(["我喜欢吃苹果", "今天下雨"], ["我喜欢吃苹果", "今天下雨"])
+    assert figures["bleu"] == pytest.approx(100) and "tok:zh" in figures["bleu_signature"]
+    with pytest.raises(ValueError, match="must be as many, at least 1: 0 and 0"):
+        translation_metrics([], [])
+
+
+def test_rouge_by_hand_and_the_best_reference_counts():
+    # words: the, cat, sat; 2 of 3 and 2 of 4. Pairs: none. Longest common subsequence: the ... sat, 2.
+    figures = summary_metrics(["the cat sat"], [["the dog sat down"]])
+    f1 = 2 * (2 / 3) * (2 / 4) / (2 / 3 + 2 / 4)
+    assert figures == pytest.approx({"rouge1": 100 * f1, "rouge2": 0, "rougeL": 100 * f1})
+    figures = summary_metrics(["the cat sat"], [["nothing else", "the cat sat"]])
+    assert figures == pytest.approx({"rouge1": 100, "rouge2": 100, "rougeL": 100})
+    figures = summary_metrics(["小猫坐着", "Runs"], [["小狗坐着"], ["running"]])
+    assert figures["rouge1"] == pytest.approx(100 * (3 / 4 + 1) / 2)
+    with pytest.raises(ValueError, match=r"references\[0\] must be a list"):
+        summary_metrics(["a"], ["a"])

@@ -15,7 +15,14 @@ from keras_llm.datasets.batches import IGNORED_LABEL, TokenWindows
 from keras_llm.evaluation.language import evaluate_language_model
 from keras_llm.files import atomic_path, read_json
 from keras_llm.training.callbacks import Curves, Progress, SaveBest
-from keras_llm.training.losses import Perplexity, SquaredError, TokenAccuracy, TokenCrossEntropy, TokenLoss
+from keras_llm.training.losses import (
+    Perplexity,
+    SquaredError,
+    TokenAccuracy,
+    TokenCrossEntropy,
+    TokenLoss,
+    TwinCrossEntropy,
+)
 from keras_llm.training.optimizers import AdamW, WarmupCosine
 from keras_llm.training.results import checksum, write_result
 
@@ -60,6 +67,21 @@ def test_smoothed_labels_by_hand():
     expected = -(0.7 * log_p[1] + 0.1 * sum(log_p))  # 0.3 of the label, spread over three tokens
     assert float(TokenCrossEntropy(0.3)(labels, logits)) == pytest.approx(expected, rel=1e-6)
     assert TokenCrossEntropy.from_config(TokenCrossEntropy(0.3).get_config()).label_smoothing == 0.3
+
+
+def test_twins_are_compared_by_hand():
+    logits = np.array([[1.0, 0.0], [0.0, 2.0], [0.5, 0.5], [3.0, 1.0]], "float32")
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    both = [sum(a * np.log(a / b) + b * np.log(b / a)) / 2 for a, b in ((p[0], p[1]), (p[2], p[3]))]
+    labels = np.array([1, 1, 0, 0])
+    entropy = -np.log(p[[0, 1, 2, 3], labels]).mean()
+    assert float(TwinCrossEntropy(3.0)(labels, logits)) == pytest.approx(
+        entropy + 3 * np.mean(both), rel=1e-5
+    )
+    labels[2:] = IGNORED_LABEL  # rows that fill up a batch
+    expected = -np.log(p[:2, 1]).mean() + 3 * both[0]
+    assert float(TwinCrossEntropy(3.0)(labels, logits)) == pytest.approx(expected, rel=1e-5)
+    assert TwinCrossEntropy.from_config(TwinCrossEntropy(3.0).get_config()).weight == 3.0
 
 
 def test_squared_error_counts_numbers_alone():

@@ -87,6 +87,7 @@ def save(model, folder):
         "type_vocab_size": encoder.num_segments,
         "hidden_act": hugging_face_activation(encoder.activation),
         "layer_norm_eps": encoder.epsilon,
+        "initializer_range": encoder.initializer_range,
         "hidden_dropout_prob": encoder.dropout_rate,
         "attention_probs_dropout_prob": encoder.dropout_rate,
         "pad_token_id": 0,
@@ -148,6 +149,7 @@ def _new_encoder(encoder_class, folder, config, tensors, overrides):
         "activation": activation_name(config.get("hidden_act", "gelu"), folder),
         "epsilon": config.get("layer_norm_eps", 1e-12),
         "pooler": "pooler.dense.weight" in tensors,
+        "initializer_range": config.get("initializer_range", 0.02),
     }
     return encoder_class(**{**sizes, **overrides})
 

@@ -168,6 +168,7 @@ class PaddedBatches(Batches):
         vocabulary_size: when given, ids beyond it are refused.
         tokens_per_batch: in place of `batch_size`: so many places a batch in the longest of its features, padding
             counted, so that short rows come many together; above 8, the number of rows is one of 8, 16, 24, ...
+        copies: how often each row stands in its batch, one copy behind the other; 2 for `TwinCrossEntropy`.
 
     Each batch is a tuple: a dict of int32 arrays `[rows, length]`, and labels `[rows, ...]` or `[rows, length]`,
     filled with `IGNORED_LABEL` (floats with NaN); without labels the dict alone.
@@ -188,6 +189,7 @@ class PaddedBatches(Batches):
         vocabulary_size=None,
         first_batch=0,
         tokens_per_batch=None,
+        copies=1,
     ):
         num_rows = len(next(iter(features.values())))
         for name, values in (features if labels is None else {**features, "labels": labels}).items():
@@ -202,6 +204,7 @@ class PaddedBatches(Batches):
         self.labels = labels
         self.lengths = lengths if isinstance(lengths, dict) else {name: sorted(lengths) for name in features}
         self.pad_id = pad_id
+        self.copies = copies
         self.bucket_of = np.max([self._buckets(name) for name in features], axis=0)  # [num_rows]
         longest = [max(own) for own in zip(*self.lengths.values())]  # of each bucket
         self.batch_sizes = [batch_size or _whole_eights(tokens_per_batch // length) for length in longest]
@@ -247,7 +250,8 @@ class PaddedBatches(Batches):
             )
             for name, values in self.features.items()
         }
-        return inputs if self.labels is None else (inputs, self._labels(rows, bucket, missing))
+        batch = inputs if self.labels is None else (inputs, self._labels(rows, bucket, missing))
+        return keras.tree.map_structure(lambda array: np.repeat(array, self.copies, axis=0), batch)
 
     def rows_of(self, i):
         """The number of its length, and the row numbers, of batch `i`."""

@@ -1,6 +1,7 @@
 """Long texts cut into overlapping windows for an encoder of limited length, and their results joined again.
 
-For classification, tagging and extractive question answering (Devlin et al. 2019, sections 4.1 to 4.3).
+For classification, tagging and extractive question answering (Devlin et al. 2019, sections 4.1 to 4.3); and for
+picking sentences, texts that are cut off where they are too long.
 """
 
 import bisect
@@ -9,6 +10,7 @@ import dataclasses
 import numpy as np
 
 from keras_llm.datasets.labels import IGNORED_LABEL
+from keras_llm.datasets.sentences import split_sentences
 
 
 def text_windows(token_ids, length, stride, class_id, separator_id):
@@ -145,6 +147,39 @@ def join_tags(predicted_ids, windows, tag_names):
                 depths[sentence][word] = depth
                 tags[sentence][word] = tag_names[predicted[place]]
     return tags
+
+
+@dataclasses.dataclass(frozen=True)
+class SentenceRow:
+    """A text with a `[CLS]` before each sentence and a `[SEP]` behind it.
+
+    Attributes:
+        token_ids: list of ids.
+        sentences: the sentences that are in it whole, or the first one as far as it goes: list of strings.
+        places: the place of each one's `[CLS]`.
+    """
+
+    token_ids: list
+    sentences: list
+    places: list
+
+
+def read_sentences(tokenizer, text, length):
+    """A text as a `SentenceRow` of at most `length` tokens, at least 3; what is longer is left out by sentences.
+
+    Raises:
+        ValueError: there is no text.
+    """
+    sentences = split_sentences(text)
+    if not sentences:
+        raise ValueError("A text without a sentence cannot be summed up.")
+    token_ids, places = [], []
+    for ids in tokenizer.encode(sentences):  # [CLS] ... [SEP] each
+        if token_ids and len(token_ids) + len(ids) > length:
+            break
+        places.append(len(token_ids))
+        token_ids += ids if len(ids) <= length else [*ids[: length - 1], tokenizer.separator_id]
+    return SentenceRow(token_ids, sentences[: len(places)], places)
 
 
 def _tag_ids(sentences, tags, tag_names):

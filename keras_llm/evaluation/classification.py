@@ -1,11 +1,10 @@
 """How good a classifier is: accuracy, precision, recall, F1 and the confusion matrix; for numbers, correlations."""
 
-import unicodedata
-
 import numpy as np
 
 from keras_llm.datasets.labels import IGNORED_LABEL
 from keras_llm.files import atomic_path
+from keras_llm.fonts import columns, drawable
 
 
 def classification_metrics(labels, predictions, names=None):
@@ -113,9 +112,9 @@ def class_table(metrics):
     rows.append(("macro average", *_three(metrics["macro"]), total))
     rows.append(("accuracy", "", "", f"{metrics['accuracy']:.3f}", total))
     rows.insert(0, ("class", "precision", "recall", "F1", "support"))
-    width = max(_columns(row[0]) for row in rows)
+    width = max(columns(row[0]) for row in rows)
     return "\n".join(
-        name + " " * (width - _columns(name)) + f"  {precision:>9}  {recall:>6}  {f1:>5}  {support:>7}"
+        name + " " * (width - columns(name)) + f"  {precision:>9}  {recall:>6}  {f1:>5}  {support:>7}"
         for name, precision, recall, f1, support in rows
     )
 
@@ -140,7 +139,7 @@ def draw_confusion(metrics, names, path):
     counts = np.array(metrics["confusion"])  # [classes, classes]
     if len(names) != len(counts):
         raise ValueError(f"names has {len(names)} names for {len(counts)} classes.")
-    names, fonts = _drawable(names)
+    names, fonts = drawable(names)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = 3 + 0.45 * len(names)  # inches
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
@@ -150,7 +149,7 @@ def draw_confusion(metrics, names, path):
     axes.set(xlabel="predicted", ylabel="right", title=f"accuracy {metrics['accuracy']:.3f}")
     axes.set_yticks(range(len(names)), names, fontfamily=fonts)
     axes.set_xticks(range(len(names)), names, fontfamily=fonts)
-    if len(names) > 4 or max(map(_columns, names)) > 8:
+    if len(names) > 4 or max(map(columns, names)) > 8:
         axes.tick_params("x", rotation=45)
         for label in axes.get_xticklabels():
             label.set(ha="right", rotation_mode="anchor")
@@ -191,41 +190,3 @@ def _class_names(names, labels, predictions):
 
 def _three(scores):
     return [f"{scores[name]:.3f}" for name in ("precision", "recall", "f1")]
-
-
-def _columns(text):
-    """Columns that a text takes in a terminal, where a Chinese character takes two."""
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
-
-
-CHINESE_FONTS = (
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",  # the name under which matplotlib finds the collection that holds the SC font too
-    "Noto Sans SC",
-    "Source Han Sans SC",
-    "Source Han Sans CN",
-    "WenQuanYi Micro Hei",
-    "WenQuanYi Zen Hei",
-    "Droid Sans Fallback",
-    "PingFang SC",
-    "Hiragino Sans GB",
-    "Heiti TC",
-    "Microsoft YaHei",
-    "SimHei",
-    "Arial Unicode MS",
-)
-
-
-def _drawable(names):
-    """Returns names as the fonts here can draw them, long ones cut, and those fonts."""
-    from matplotlib.font_manager import fontManager
-
-    installed = set(fontManager.get_font_names())
-    fonts = [
-        "DejaVu Sans",
-        *(font for font in CHINESE_FONTS if font in installed),
-    ]  # the first that has a character
-    names = [name if len(name) <= 24 else name[:23] + "…" for name in names]
-    if len(fonts) == 1:
-        names = [name if _columns(name) == len(name) else f"{i}" for i, name in enumerate(names)]
-    return names, fonts

@@ -3,15 +3,13 @@
 import functools
 import itertools
 
-import keras
 import numpy as np
 from keras import ops
 
-from keras_llm.datasets.batches import check_ids
+from keras_llm.generation.compiled import CompiledFunctions
+from keras_llm.generation.prompts import check_prompts, read_prompts
 from keras_llm.generation.sampling import Sampler
 
-PROMPT_CHUNK = 64  # prompts are read in pieces of this many tokens, so that their length compiles nothing new
-CACHE_LENGTHS = (64, 256, 1024)  # caches come in few lengths, for the same reason; beyond, in steps of 1,024
 STREAM_PIECE = 8  # a stream is written in pieces of up to this many tokens a call
 
 
@@ -41,8 +39,12 @@ class TextGenerator:
             )
         self.model = model
         self.tokenizer = tokenizer
-        self._compiled = {}
-        self.compilations = 0  # how often a step was traced and compiled
+        self._compiled = CompiledFunctions(model)
+
+    @property
+    def compilations(self):
+        """How often a step was traced and compiled."""
+        return self._compiled.compilations
 
     # Text
 
@@ -150,73 +152,30 @@ class TextGenerator:
         """The prompts as lists of ints, or an error that says what is wrong with them."""
         if overflow not in ("error", "slide"):
             raise ValueError(f"overflow={overflow!r} is not known; choose 'error' or 'slide'.")
-        if max_new_tokens < 1:
-            raise ValueError(f"max_new_tokens must be at least 1, not {max_new_tokens}.")
-        prompts = [[int(token) for token in prompt] for prompt in prompts]
-        if not prompts or not all(prompts):
-            raise ValueError("A prompt must have at least one token.")
-        for prompt in prompts:
-            check_ids(np.asarray(prompt), self.model.vocabulary_size)
-        longest, context = max(map(len, prompts)), self.model.context_length
-        if context < 2:
-            raise ValueError(f"A model with a context of {context} has no room for a prompt and a new token.")
-        if overflow == "error" and longest + max_new_tokens > context:
-            raise ValueError(
-                f"A prompt of {longest} tokens and {max_new_tokens} new ones are more than the model's context of "
-                f"{context}. Shorten them, or pass overflow='slide' to forget the oldest tokens."
-            )
-        return prompts
+        if self.model.context_length < 2:
+            raise ValueError("A model with a context of 1 has no room for a prompt and a new token.")
+        return check_prompts(self.model, prompts, max_new_tokens, may_be_longer=overflow == "slide")
 
     # The compiled steps
 
     def _read(self, prompts, new_tokens, sampler):
         """Reads the prompts into a fresh cache; returns what `_continue` goes on from."""
-        width, context = max(map(len, prompts)), self.model.context_length
-        length, chunk = _cache_length(width + new_tokens, context), min(PROMPT_CHUNK, context)
-        token_ids = np.zeros((len(prompts), length), "int32")
-        padding_mask = np.ones((len(prompts), length), bool)
+        token, cache, padding_mask, position = read_prompts(self._compiled, prompts, new_tokens)
         seen = np.zeros((len(prompts), self.model.vocabulary_size), bool)
-        for i, prompt in enumerate(prompts):
-            token_ids[i, width - len(prompt) : width] = prompt
-            padding_mask[i, : width - len(prompt)] = False
-            seen[i, prompt] = True
-        cache = self.model.initial_cache(len(prompts), length)
-        read = self._compile("read", _read_step)
-        # The last token is left to the loop. What the last chunk reads behind it is overwritten there before
-        # any token sees it; that chunk begins earlier where it would reach beyond the cache.
-        for start in range(0, width - 1, chunk):
-            start = min(start, length - chunk)
-            cache = read(token_ids[:, start : start + chunk], padding_mask, cache, np.int32(start))
+        for row, prompt in zip(seen, prompts):
+            row[prompt] = True
         if not sampler.penalizes:
             seen = seen[:, :0]  # not needed: nothing to carry along
-        return token_ids[:, width - 1], cache, padding_mask, np.int32(width - 1), seen
+        return token, cache, padding_mask, position, seen
 
     def _continue(self, state, draws, finished, sampler, stops):
         """Writes as many tokens as there are columns of `draws`; -1 marks what a finished row leaves empty."""
         count = draws.shape[1]
         padded = np.zeros((len(draws), self.model.context_length), "float32")  # one shape for any count
         padded[:, :count] = draws
-        write = self._compile(sampler.structure, functools.partial(_write_loop, sampler))
+        write = self._compiled(sampler.structure, functools.partial(_write_loop, sampler))
         tokens, finished, state = write(state, sampler.numbers, padded, np.int32(count), stops, finished)
         return np.array(tokens)[:, :count], np.array(finished), state
-
-    def _compile(self, key, function):
-        """The function compiled by the backend, with the model's weights as they are at each call."""
-        if key not in self._compiled:
-
-            def traced(*args):
-                self.compilations += 1  # Python runs only while tracing
-                return function(*args)
-
-            self._compiled[key] = _compiled(self.model, traced)
-        return self._compiled[key]
-
-
-def _read_step(model, token_ids, padding_mask, cache, position):
-    """Writes the keys and values of a piece of the prompts into the cache."""
-    return model(
-        token_ids, padding_mask=padding_mask, cache=cache, position=position, last_only=True, training=False
-    )[1]
 
 
 def _write_loop(sampler, model, state, numbers, draws, count, stops, finished):
@@ -247,34 +206,3 @@ def _write_loop(sampler, model, state, numbers, draws, count, stops, finished):
     start = (ops.convert_to_tensor(0, "int32"), empty, token, cache, position, seen, finished)
     _, tokens, token, cache, position, seen, finished = ops.while_loop(unfinished, step, start)
     return tokens, finished, (token, cache, padding_mask, position, seen)
-
-
-def _compiled(model, function):
-    """Compiles `function(model, *args)` with XLA, on either backend."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return tf.function(functools.partial(function, model), jit_compile=True, autograph=False)
-    if keras.backend.backend() == "jax":
-        import jax
-
-        @jax.jit
-        def stateless(trainable, non_trainable, args):
-            values = zip(model.trainable_variables + model.non_trainable_variables, trainable + non_trainable)
-            with keras.StatelessScope(state_mapping=list(values)):
-                return function(model, *args)
-
-        def run(*args):
-            trainable = [variable.value for variable in model.trainable_variables]
-            non_trainable = [variable.value for variable in model.non_trainable_variables]
-            return stateless(trainable, non_trainable, args)
-
-        return run
-    raise ValueError(f"Generation needs the TensorFlow or the JAX backend, not {keras.backend.backend()}.")
-
-
-def _cache_length(tokens, context_length):
-    """The smallest of the few cache lengths that holds `tokens`; none is longer than the model's context."""
-    step = CACHE_LENGTHS[-1]
-    lengths = (*CACHE_LENGTHS, -(-tokens // step) * step)
-    return min(next(length for length in lengths if length >= tokens), context_length)

@@ -18,12 +18,13 @@ from keras_llm.layers.blocks import ACTIVATIONS
 PAD_ID = 0  # of [PAD] in every BERT vocabulary
 
 # Sizes: base and large of Devlin et al. 2019, section 3; the small ones of Turc et al. 2019; MiniLM of Wang et
-# al. 2020 as sentence-transformers use it.
+# al. 2020 as sentence-transformers use it. The narrow ones begin with larger weights, about 1 / sqrt(hidden_dim): with
+# 0.02, which suits a width of 768, little of what attention has to say would be left in them.
 PRESETS = {
-    "tiny": {"hidden_dim": 128, "num_layers": 2, "num_heads": 2},
-    "mini": {"hidden_dim": 256, "num_layers": 4, "num_heads": 4},
-    "small": {"hidden_dim": 512, "num_layers": 4, "num_heads": 8},
-    "medium": {"hidden_dim": 512, "num_layers": 8, "num_heads": 8},
+    "tiny": {"hidden_dim": 128, "num_layers": 2, "num_heads": 2, "initializer_range": 0.08},
+    "mini": {"hidden_dim": 256, "num_layers": 4, "num_heads": 4, "initializer_range": 0.06},
+    "small": {"hidden_dim": 512, "num_layers": 4, "num_heads": 8, "initializer_range": 0.04},
+    "medium": {"hidden_dim": 512, "num_layers": 8, "num_heads": 8, "initializer_range": 0.04},
     "bert-base-uncased": {"hidden_dim": 768, "num_layers": 12, "num_heads": 12},
     "bert-large-uncased": {"hidden_dim": 1024, "num_layers": 24, "num_heads": 16},
     "bert-base-chinese": {
@@ -55,6 +56,7 @@ class BertEncoder(keras.Model):
         activation: `"gelu"` (exact) in BERT, or `"gelu_tanh"`; see `keras_llm.layers.FeedForward`.
         epsilon: of the layer norms.
         pooler: whether there is a pooler; tasks on single tokens need none.
+        initializer_range: standard deviation of the random weights to begin with.
 
     Example:
         encoder = BertEncoder.from_preset("tiny")
@@ -78,6 +80,7 @@ class BertEncoder(keras.Model):
         activation="gelu",
         epsilon=1e-12,
         pooler=True,
+        initializer_range=0.02,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -91,21 +94,30 @@ class BertEncoder(keras.Model):
         self.dropout_rate = dropout
         self.activation = activation
         self.epsilon = epsilon
+        self.initializer_range = initializer_range
 
         # Layers
         policy = self.dtype_policy
         self.token_embedding = keras.layers.Embedding(
             vocabulary_size,
             hidden_dim,
-            embeddings_initializer=_normal(),
+            embeddings_initializer=_normal(initializer_range),
             dtype=policy,
             name="token_embedding",
         )
         self.position_embedding = LearnedPositionEmbedding(
-            context_length, hidden_dim, initializer=_normal(), dtype=policy, name="position_embedding"
+            context_length,
+            hidden_dim,
+            initializer=_normal(initializer_range),
+            dtype=policy,
+            name="position_embedding",
         )
         self.segment_embedding = keras.layers.Embedding(
-            num_segments, hidden_dim, embeddings_initializer=_normal(), dtype=policy, name="segment_embedding"
+            num_segments,
+            hidden_dim,
+            embeddings_initializer=_normal(initializer_range),
+            dtype=policy,
+            name="segment_embedding",
         )
         self.embedding_norm = keras.layers.LayerNormalization(
             epsilon=epsilon, dtype=policy, name="embedding_norm"
@@ -119,7 +131,7 @@ class BertEncoder(keras.Model):
                 dropout=dropout,
                 activation=activation,
                 epsilon=epsilon,
-                kernel_initializer=_normal(),
+                kernel_initializer=_normal(initializer_range),
                 dtype=policy,
                 name=f"block_{i}",
             )
@@ -127,7 +139,7 @@ class BertEncoder(keras.Model):
         ]
         self.pooler = None
         if pooler:
-            self.pooler = _dense(hidden_dim, policy, "pooler", activation="tanh")
+            self.pooler = _dense(hidden_dim, initializer_range, policy, "pooler", activation="tanh")
         self.build()
 
     def build(self, input_shape=None):
@@ -196,6 +208,7 @@ class BertEncoder(keras.Model):
             "activation": self.activation,
             "epsilon": self.epsilon,
             "pooler": self.pooler is not None,
+            "initializer_range": self.initializer_range,
         }
         return {**super().get_config(), **own}
 
@@ -273,6 +286,9 @@ class _BertModel(keras.Model):
         self.encoder = encoder
         self.dropout = keras.layers.Dropout(encoder.dropout_rate, dtype=self.dtype_policy)
 
+    def _dense(self, units, name, activation=None):
+        return _dense(units, self.encoder.initializer_range, self.dtype_policy, name, activation)
+
     def get_config(self):
         """The constructor's arguments."""
         return {**super().get_config(), "encoder": keras.saving.serialize_keras_object(self.encoder)}
@@ -319,7 +335,7 @@ class BertMaskedLM(_BertModel):
     def __init__(self, encoder, **kwargs):
         super().__init__(encoder, **kwargs)
         policy = self.dtype_policy
-        self.transform = _dense(encoder.hidden_dim, policy, "transform", activation=encoder.activation)
+        self.transform = self._dense(encoder.hidden_dim, "transform", activation=encoder.activation)
         self.transform_norm = keras.layers.LayerNormalization(
             epsilon=encoder.epsilon, dtype=policy, name="transform_norm"
         )
@@ -366,7 +382,7 @@ class BertNextSentence(_BertModel):
 
     def __init__(self, encoder, **kwargs):
         super().__init__(encoder, **kwargs)
-        self.output_layer = _dense(2, self.dtype_policy, "output_layer")
+        self.output_layer = self._dense(2, "output_layer")
         self.build()
 
     def build(self, input_shape=None):
@@ -387,7 +403,7 @@ class _Classes(_BertModel):
             raise ValueError(f"labels has {len(labels)} names for num_classes={num_classes}.")
         self.num_classes = num_classes
         self.labels = list(labels or (f"LABEL_{i}" for i in range(num_classes)))
-        self.output_layer = _dense(num_classes, self.dtype_policy, "output_layer")
+        self.output_layer = self._dense(num_classes, "output_layer")
         self.build()
 
     def build(self, input_shape=None):
@@ -448,7 +464,7 @@ class BertQuestionAnswerer(_BertModel):
 
     def __init__(self, encoder, **kwargs):
         super().__init__(encoder, **kwargs)
-        self.output_layer = _dense(2, self.dtype_policy, "output_layer")
+        self.output_layer = self._dense(2, "output_layer")
         self.build()
 
     def build(self, input_shape=None):
@@ -570,15 +586,15 @@ def _unpack(inputs):
     return token_ids, segment_ids, padding_mask
 
 
-def _dense(units, policy, name, activation=None):
+def _dense(units, initializer_range, policy, name, activation=None):
     return keras.layers.Dense(
         units,
         activation=ACTIVATIONS.get(activation, activation),
-        kernel_initializer=_normal(),
+        kernel_initializer=_normal(initializer_range),
         dtype=policy,
         name=name,
     )
 
 
-def _normal():
-    return keras.initializers.TruncatedNormal(stddev=0.02)
+def _normal(initializer_range):
+    return keras.initializers.TruncatedNormal(stddev=initializer_range)

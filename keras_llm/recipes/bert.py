@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Option
 
-from keras_llm.recipes import pretraining, runs
+from keras_llm.recipes import runs, scratch
 from keras_llm.recipes.gpt2 import Text, load_texts
 from keras_llm.recipes.options import DataDir, Output, Result, Seed, Validation
 
@@ -97,7 +97,7 @@ def train_bert(
         f"(validation: {rows['validation']:,}; vocabulary: {tokenizer.vocabulary_size:,}).\n"
         f"Everything goes to {folder}/"
     )
-    pretraining.fit(
+    scratch.fit(
         model,
         batches["train"],
         batches["validation"],

@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 from typer import Option
 
-from keras_llm.recipes import pretraining, runs
+from keras_llm.recipes import runs, scratch
 from keras_llm.recipes.options import DataDir, Output, Result, Seed
 
 Text = Annotated[
@@ -92,7 +92,7 @@ def train_gpt2(
         f"Everything goes to {folder}/"
     )
 
-    pretraining.fit(
+    scratch.fit(
         model,
         train,
         validation,

@@ -1,4 +1,4 @@
-"""Use a BERT or an LSTM on texts from the command line."""
+"""Use a model on texts from the command line."""
 
 import os
 import pathlib
@@ -12,9 +12,12 @@ from keras_llm.recipes import runs
 from keras_llm.recipes.answer import find_answers
 from keras_llm.recipes.bert import fill_masks
 from keras_llm.recipes.classify import predict_labels
+from keras_llm.recipes.extract import extract_sentences
 from keras_llm.recipes.lstm import lstm_entities, lstm_labels
 from keras_llm.recipes.similar import rank_texts
+from keras_llm.recipes.summarize import summarize_texts
 from keras_llm.recipes.tag import find_entities
+from keras_llm.recipes.translate import translate_texts
 
 
 def predict(
@@ -34,7 +37,7 @@ def predict(
     ] = None,
     top: Annotated[int, Option(help="For vectors and masks: how many lines to show.")] = 5,
 ):
-    """Use a BERT or an LSTM: labels, names, answers, the nearest lines of a file, or words for [MASK]."""
+    """Use a model: labels, names, answers, translations, the nearest lines of a file, or words for [MASK]."""
     command = runs.command_of(model)
     if command not in TASKS:
         raise ValueError(f"{model} is a GPT-2: let it write with `keras-llm generate`.")
@@ -94,6 +97,11 @@ def _entity_lines(entities):
             yield f"{entity['type']}  {entity['start']}-{entity['end']}  {entity['text']}"
 
 
+def _written(function):
+    """What a function of a run and texts writes for each text."""
+    return lambda model, texts, _, top: function(model, texts)
+
+
 def _answers(model, questions, context, top):
     """`answer  start-end  score` for each question."""
     if context is None:
@@ -123,6 +131,9 @@ TASKS = {
     "train answer": (_answers, "context"),
     "train similar": (_nearest, "among"),
     "train lstm": (_by_lstm, None),
+    "train translate": (_written(translate_texts), None),
+    "train summarize": (_written(summarize_texts), None),
+    "train extract": (_written(extract_sentences), None),
 }
 
 

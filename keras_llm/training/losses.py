@@ -55,6 +55,38 @@ class TokenCrossEntropy(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable(package="keras_llm")
+class TwinCrossEntropy(TokenCrossEntropy):
+    """Cross-entropy of rows that stand in a batch twice, and how far dropout makes the two differ.
+
+    Liang et al. 2021, "R-Drop: Regularized Dropout for Neural Networks", section 2: beside the mean cross-entropy of
+    both, the mean of the two Kullback-Leibler divergences between them, times a weight. Batches come from
+    `PaddedBatches(..., copies=2)`.
+
+    Args:
+        weight: of the divergence; half of the paper's alpha, whose cross-entropy is the sum over both.
+    """
+
+    def __init__(self, weight=1.0, name="twin_cross_entropy", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.weight = weight
+
+    def call(self, y_true, y_pred):
+        """Labels int `[2 n, ...]` and logits `[2 n, ..., classes]`, where rows `2 i` and `2 i + 1` are twins."""
+        y_true = ops.cast(y_true, "int32")
+        log_p = ops.log_softmax(ops.cast(y_pred, "float32"))
+        pairs = ops.reshape(log_p, (-1, 2, *log_p.shape[1:]))  # [n, 2, ..., classes]
+        first, second = pairs[:, 0], pairs[:, 1]
+        apart = ops.sum((ops.exp(first) - ops.exp(second)) * (first - second), axis=-1) / 2  # [n, ...]
+        counted = ops.cast(ops.not_equal(y_true[::2], IGNORED_LABEL), "float32")
+        divergence = ops.sum(apart * counted) / ops.maximum(ops.sum(counted), 1.0)
+        return super().call(y_true, y_pred) + self.weight * divergence
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {**super().get_config(), "weight": self.weight}
+
+
+@keras.saving.register_keras_serializable(package="keras_llm")
 class PairCrossEntropy(TokenCrossEntropy):
     """Mean cross-entropy of finding each row's own column: what `BertPairRanker` is trained with."""
 

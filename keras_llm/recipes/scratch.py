@@ -1,4 +1,4 @@
-"""What the recipes that train on raw text share."""
+"""What the recipes that train a model from nothing share."""
 
 
 def fit(
@@ -18,6 +18,9 @@ def fit(
     monitor="val_perplexity",
     metrics=(),
     tensorboard=False,
+    label_smoothing=0.0,
+    averaging=None,
+    jit_compile=True,
 ):
     """Trains for a number of steps with AdamW, warmup and cosine, and keeps the model of the best validation loss.
 
@@ -34,6 +37,10 @@ def fit(
         monitor: the quantity that is printed and drawn beside the loss.
         metrics: Keras metrics beside the loss.
         tensorboard: also write logs for TensorBoard.
+        label_smoothing: see `TokenCrossEntropy`.
+        averaging: validate and keep an exponential moving average of the weights; 0.99 averages over about 100
+            steps.
+        jit_compile: whether XLA compiles the step, once for each shape of batches.
     """
     import keras
 
@@ -45,10 +52,15 @@ def fit(
     steps_between = max(steps // looks, 1)
     steps = looks * steps_between
     rate = WarmupCosine(learning_rate, min(warmup, steps - 1), steps)
+    average = {} if averaging is None else {"use_ema": True, "ema_momentum": averaging}
     model.compile(
-        AdamW(rate, weight_decay), TokenCrossEntropy(), metrics=[TokenLoss(), *metrics], jit_compile=True
+        AdamW(rate, weight_decay, **average),
+        TokenCrossEntropy(label_smoothing),
+        metrics=[TokenLoss(), *metrics],
+        jit_compile=jit_compile,
     )
     callbacks = [
+        *([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if average else []),
         SaveBest(keep),
         Progress(steps, tokens_per_step, monitor=(monitor,)),
         Curves(folder, title=title, other=monitor),

@@ -1,0 +1,80 @@
+"""Reading prompts into a cache, before a causal language model writes on from them."""
+
+import numpy as np
+
+from keras_llm.datasets.batches import check_ids
+
+PROMPT_CHUNK = 64  # prompts are read in pieces of this many tokens, so that their length compiles nothing new
+CACHE_LENGTHS = (64, 256, 1024)  # caches come in few lengths, for the same reason; beyond, in steps of 1,024
+
+
+def check_prompts(model, prompts, max_new_tokens, may_be_longer=False):
+    """The prompts as lists of ints, or an error that says what is wrong with them.
+
+    Args:
+        model: has a `vocabulary_size` and a `context_length`.
+        prompts: sequences of token ids.
+        max_new_tokens: how many are to follow.
+        may_be_longer: whether prompt and new tokens may be more than the context.
+
+    Raises:
+        ValueError: no prompt, an empty one, an id beyond the vocabulary, or a length beyond the context.
+    """
+    if max_new_tokens < 1:
+        raise ValueError(f"max_new_tokens must be at least 1, not {max_new_tokens}.")
+    prompts = [[int(token) for token in prompt] for prompt in prompts]
+    if not prompts or not all(prompts):
+        raise ValueError("A prompt must have at least one token.")
+    for prompt in prompts:
+        check_ids(np.asarray(prompt), model.vocabulary_size)
+    longest, context = max(map(len, prompts)), model.context_length
+    if not may_be_longer and longest + max_new_tokens > context:
+        raise ValueError(
+            f"A prompt of {longest} tokens and {max_new_tokens} new ones are more than the model's context of "
+            f"{context}. Shorten them, or let a TextGenerator forget the oldest tokens with overflow='slide'."
+        )
+    return prompts
+
+
+def read_prompts(compiled, prompts, new_tokens):
+    """Reads all but the last token of each prompt into a fresh cache.
+
+    Args:
+        compiled: the model's `CompiledFunctions`.
+        prompts: lists of token ids; they are padded on the left to one length.
+        new_tokens: for how many the cache must have room behind the prompts.
+
+    Returns:
+        The last tokens, int32 `[batch]`, not yet read; the cache; the padding mask, bool `[batch, K]` over the
+        cache's places; and how many places are filled, int32.
+    """
+    model = compiled.model
+    width, context = max(map(len, prompts)), model.context_length
+    length, chunk = cache_length(width + new_tokens, context), min(PROMPT_CHUNK, context)
+    token_ids = np.zeros((len(prompts), length), "int32")
+    padding_mask = np.ones((len(prompts), length), bool)
+    for i, prompt in enumerate(prompts):
+        token_ids[i, width - len(prompt) : width] = prompt
+        padding_mask[i, : width - len(prompt)] = False
+    cache = model.initial_cache(len(prompts), length)
+    read = compiled("read", _read_step)
+    # What the last chunk reads behind the prompt is overwritten before any token sees it; that chunk begins
+    # earlier where it would reach beyond the cache.
+    for start in range(0, width - 1, chunk):
+        start = min(start, length - chunk)
+        cache = read(token_ids[:, start : start + chunk], padding_mask, cache, np.int32(start))
+    return token_ids[:, width - 1], cache, padding_mask, np.int32(width - 1)
+
+
+def _read_step(model, token_ids, padding_mask, cache, position):
+    """Writes the keys and values of a piece of the prompts into the cache."""
+    return model(
+        token_ids, padding_mask=padding_mask, cache=cache, position=position, last_only=True, training=False
+    )[1]
+
+
+def cache_length(tokens, context_length):
+    """The smallest of the few cache lengths that holds `tokens`; none is longer than the model's context."""
+    step = CACHE_LENGTHS[-1]
+    lengths = (*CACHE_LENGTHS, -(-tokens // step) * step)
+    return min(next(length for length in lengths if length >= tokens), context_length)

@@ -1,0 +1,154 @@
+"""Fine-tune a BERT to pick the sentences that sum up a text.
+
+Each sentence stands behind a `[CLS]` of its own, whose vector tells whether it is picked (Liu and Lapata 2019, "Text
+Summarization with Pretrained Encoders", section 3.2).
+"""
+
+import time
+from typing import Annotated
+
+from typer import Option
+
+from keras_llm.recipes import finetuning
+from keras_llm.recipes.options import Data, DataDir, Output, Result, Seed, Test, Validation
+from keras_llm.recipes.rows import load_splits, require_columns
+from keras_llm.recipes.summarize import summary_figures
+
+COMMAND = "train extract"
+LABELS = ["leave", "take"]  # of a sentence, at the [CLS] before it
+
+
+def train_extract(
+    data: Data = "summaries_en",
+    validation: Validation = None,
+    test: Test = None,
+    data_dir: DataDir = None,
+    sentences: Annotated[int, Option(help="Sentences of a summary.")] = 1,
+    start_from: finetuning.StartFrom = None,
+    size: finetuning.Size = "tiny",
+    vocabulary: finetuning.Vocabulary = 8192,
+    length: Annotated[int, Option(help="Tokens of a text that are read; the rest is cut off.")] = 256,
+    epochs: finetuning.Epochs = 4,
+    patience: finetuning.Patience = 2,
+    batch_size: Annotated[int, Option(help="Texts a step.")] = 16,
+    learning_rate: finetuning.LearningRate = 1e-4,
+    dropout: finetuning.Dropout = 0.1,
+    seed: Seed = 0,
+    output: Output = None,
+    result: Result = None,
+) -> dict:
+    """Fine-tune a BERT to pick the sentences that sum up a text."""
+    arguments = dict(locals())
+    started = time.perf_counter()
+    import keras
+
+    from keras_llm.datasets.batches import PaddedBatches
+    from keras_llm.datasets.labels import IGNORED_LABEL
+    from keras_llm.datasets.windows import read_sentences
+    from keras_llm.evaluation.summaries import best_sentences
+    from keras_llm.models.bert import BertTokenClassifier
+
+    keras.utils.set_random_seed(seed)
+    if sentences < 1:
+        raise ValueError(f"--sentences must be at least 1, not {sentences}.")
+    rows = load_splits(data, validation, test, data_dir)
+    for part in rows.values():
+        require_columns(part, "document", "summary")
+    model, tokenizer = finetuning.start(
+        BertTokenClassifier,
+        start_from,
+        size,
+        vocabulary,
+        length,
+        [row["document"] for row in rows["train"]],
+        dropout,
+        num_classes=2,
+        labels=LABELS,
+    )
+    documents = [read_sentences(tokenizer, row["document"], length) for row in rows["train"]]
+    labels = []
+    for row, document in zip(rows["train"], documents):
+        best = best_sentences(document.sentences, row.get("references", [row["summary"]]), sentences)
+        own = [IGNORED_LABEL] * len(document.token_ids)
+        for number, place in enumerate(document.places):
+            own[place] = int(number in best)
+        labels.append(own)
+    train = PaddedBatches(
+        {"token_ids": [document.token_ids for document in documents]},
+        labels,
+        batch_size,
+        finetuning.lengths(length),
+        seed,
+        vocabulary_size=tokenizer.vocabulary_size,
+    )
+
+    folder = finetuning.begin(
+        COMMAND,
+        arguments,
+        model,
+        tokenizer,
+        f"{len(rows['train']):,} texts (validation: {len(rows['validation']):,})",
+    )
+
+    def measure(part):
+        return measure_extracts(model, tokenizer, part, length, sentences)
+
+    finetuning.fit(
+        model,
+        train,
+        lambda: measure(rows["validation"])[0],
+        "rouge1",
+        folder,
+        epochs,
+        learning_rate,
+        patience,
+        "BERT, sentences of a summary",
+    )
+    return finetuning.finish(model, measure, rows, folder, arguments, started, "--file texts.txt")
+
+
+def evaluate_extract(folder, data, split, data_dir=None):
+    """Measures a run of `train_extract` on other rows: what `measure_extracts` gives."""
+    from keras_llm.datasets import load
+    from keras_llm.models.bert import BertTokenClassifier
+
+    model, tokenizer, arguments = finetuning.load_run(folder, BertTokenClassifier, COMMAND)
+    rows = load(data, split, data_dir)
+    require_columns(rows, "document", "summary")
+    return measure_extracts(model, tokenizer, rows, arguments["length"], arguments["sentences"])
+
+
+def measure_extracts(model, tokenizer, rows, length, sentences):
+    """How good the picked sentences are as summaries, on rows with `document` and `summary`.
+
+    Returns:
+        A dict of `rouge1`, `rouge2` and `rougeL`, and the same of the first sentences as `lead_rouge1` ...; and a
+        text.
+    """
+    documents = [row["document"] for row in rows]
+    return summary_figures(extract(model, tokenizer, documents, length, sentences), rows, sentences)
+
+
+def extract_sentences(folder, texts):
+    """The sentences that sum up each text, by a run of `train_extract`: a list of strings."""
+    from keras_llm.models.bert import BertTokenClassifier
+
+    model, tokenizer, arguments = finetuning.load_run(folder, BertTokenClassifier, COMMAND)
+    return extract(model, tokenizer, texts, arguments["length"], arguments["sentences"])
+
+
+def extract(model, tokenizer, texts, length, sentences, batch_size=32):
+    """The likeliest sentences of each text, in the order of the text, joined by spaces: a list of strings."""
+    from keras_llm.datasets.batches import PaddedBatches
+    from keras_llm.datasets.windows import read_sentences
+    from keras_llm.evaluation.predictions import predict
+
+    documents = [read_sentences(tokenizer, text, length) for text in texts]
+    features = {"token_ids": [document.token_ids for document in documents]}
+    batches = PaddedBatches(features, None, batch_size, finetuning.lengths(length), shuffle=False)
+    found = []
+    for document, logits in zip(documents, predict(model, batches)):  # [length of its batch, 2]
+        scores = logits[document.places, 1] - logits[document.places, 0]  # [sentences of the text]
+        best = sorted((-scores).argsort()[:sentences])
+        found.append(" ".join(document.sentences[i] for i in best))
+    return found
