@@ -7,7 +7,7 @@ KINDS = ("rouge1", "rouge2", "rougeL")
 WORD = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\W_\u3400-\u9fff\uf900-\ufaff]+")
 
 
-class _Words:
+class Words:
     """Lower-cased words of any language, English ones cut to their stems; rouge-score's own drops what is not a-z."""
 
     def __init__(self):
@@ -82,4 +82,4 @@ def best_sentences(sentences, references, count):
 def _scorer(kinds):
     from rouge_score.rouge_scorer import RougeScorer
 
-    return RougeScorer(kinds, tokenizer=_Words())
+    return RougeScorer(kinds, tokenizer=Words())
