@@ -113,6 +113,14 @@ def test_a_classifier_learns_a_rule_and_leaves_its_files(classifier, folder):
     ]
 
 
+def test_r_drop_trains_on_each_text_twice(folder, classifier):
+    keras_llm(
+        *("train", "classify", "--data", folder / "train.csv", "--validation", folder / "validation.csv"),
+        *(*TINY, "--epochs", 2, "--r-drop", 1, "--output", folder / "r_drop"),
+    )
+    assert json_of(folder / "r_drop" / "metrics.json")["validation_accuracy"] >= 0.9
+
+
 def test_a_long_text_is_read_to_its_end(classifier):
     fillers = " ".join(FILLERS * 2)  # 42 words: the keyword is in the last window alone
     found = predict_labels(classifier, [f"{fillers} {word}" for word in ("snow", "fire")])

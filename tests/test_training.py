@@ -17,11 +17,11 @@ from keras_llm.files import atomic_path, read_json
 from keras_llm.training.callbacks import Curves, Progress, SaveBest
 from keras_llm.training.losses import (
     Perplexity,
+    RDropCrossEntropy,
     SquaredError,
     TokenAccuracy,
     TokenCrossEntropy,
     TokenLoss,
-    TwinCrossEntropy,
 )
 from keras_llm.training.optimizers import AdamW, WarmupCosine
 from keras_llm.training.results import checksum, write_result
@@ -75,13 +75,13 @@ def test_twins_are_compared_by_hand():
     both = [sum(a * np.log(a / b) + b * np.log(b / a)) / 2 for a, b in ((p[0], p[1]), (p[2], p[3]))]
     labels = np.array([1, 1, 0, 0])
     entropy = -np.log(p[[0, 1, 2, 3], labels]).mean()
-    assert float(TwinCrossEntropy(3.0)(labels, logits)) == pytest.approx(
+    assert float(RDropCrossEntropy(3.0)(labels, logits)) == pytest.approx(
         entropy + 3 * np.mean(both), rel=1e-5
     )
     labels[2:] = IGNORED_LABEL  # rows that fill up a batch
     expected = -np.log(p[:2, 1]).mean() + 3 * both[0]
-    assert float(TwinCrossEntropy(3.0)(labels, logits)) == pytest.approx(expected, rel=1e-5)
-    assert TwinCrossEntropy.from_config(TwinCrossEntropy(3.0).get_config()).weight == 3.0
+    assert float(RDropCrossEntropy(3.0)(labels, logits)) == pytest.approx(expected, rel=1e-5)
+    assert RDropCrossEntropy.from_config(RDropCrossEntropy(3.0).get_config()).weight == 3.0
 
 
 def test_squared_error_counts_numbers_alone():

@@ -168,7 +168,7 @@ class PaddedBatches(Batches):
         vocabulary_size: when given, ids beyond it are refused.
         tokens_per_batch: in place of `batch_size`: so many places a batch in the longest of its features, padding
             counted, so that short rows come many together; above 8, the number of rows is one of 8, 16, 24, ...
-        copies: how often each row stands in its batch, one copy behind the other; 2 for `TwinCrossEntropy`.
+        copies: how often each row stands in its batch, one copy behind the other; 2 for `RDropCrossEntropy`.
 
     Each batch is a tuple: a dict of int32 arrays `[rows, length]`, and labels `[rows, ...]` or `[rows, length]`,
     filled with `IGNORED_LABEL` (floats with NaN); without labels the dict alone.

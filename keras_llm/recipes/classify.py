@@ -40,7 +40,7 @@ def train_classify(
     batch_size: finetuning.BatchSize = 32,
     learning_rate: finetuning.LearningRate = 1e-4,
     dropout: finetuning.Dropout = 0.1,
-    twins: Annotated[
+    r_drop: Annotated[
         float,
         Option(
             help="Read each text twice, with other dropout, and train with this weight against differences (R-Drop): "
@@ -57,7 +57,7 @@ def train_classify(
     import keras
 
     from keras_llm.models.bert import BertClassifier
-    from keras_llm.training.losses import TwinCrossEntropy
+    from keras_llm.training.losses import RDropCrossEntropy
 
     keras.utils.set_random_seed(seed)
     columns = typed_columns(text=text_column, text_pair=pair_column, label=label_column)
@@ -79,7 +79,7 @@ def train_classify(
         labels=labels,
     )
     train, _ = make_batches(
-        rows["train"], tokenizer, length, batch_size, label_ids["train"], seed, copies=2 if twins else 1
+        rows["train"], tokenizer, length, batch_size, label_ids["train"], seed, copies=2 if r_drop else 1
     )
 
     folder = finetuning.begin(
@@ -100,7 +100,7 @@ def train_classify(
         learning_rate,
         patience,
         "BERT, labels of texts",
-        TwinCrossEntropy(twins) if twins else None,
+        RDropCrossEntropy(r_drop) if r_drop else None,
     )
 
     def measure(part):

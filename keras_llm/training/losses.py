@@ -55,7 +55,7 @@ class TokenCrossEntropy(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable(package="keras_llm")
-class TwinCrossEntropy(TokenCrossEntropy):
+class RDropCrossEntropy(TokenCrossEntropy):
     """Cross-entropy of rows that stand in a batch twice, and how far dropout makes the two differ.
 
     Liang et al. 2021, "R-Drop: Regularized Dropout for Neural Networks", section 2: beside the mean cross-entropy of
@@ -66,7 +66,7 @@ class TwinCrossEntropy(TokenCrossEntropy):
         weight: of the divergence; half of the paper's alpha, whose cross-entropy is the sum over both.
     """
 
-    def __init__(self, weight=1.0, name="twin_cross_entropy", **kwargs):
+    def __init__(self, weight=1.0, name="r_drop_cross_entropy", **kwargs):
         super().__init__(name=name, **kwargs)
         self.weight = weight
 
