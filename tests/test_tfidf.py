@@ -3,7 +3,7 @@
 import pytest
 
 from keras_llm.baselines.tfidf import likest_sentences
-from keras_llm.datasets.sentences import split_sentences
+from keras_llm.datasets.segmentation import split_sentences
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ import numpy as np
 from keras_llm.baselines.lead import lead
 from keras_llm.datasets import load
 from keras_llm.datasets.batches import IGNORED_LABEL, PaddedBatches
-from keras_llm.datasets.sentences import split_sentences
+from keras_llm.datasets.segmentation import split_sentences
 from keras_llm.datasets.windows import read_sentences
 from keras_llm.evaluation.summaries import best_sentences, summary_metrics
 from keras_llm.explain.attention_maps import attention_map, draw_attention

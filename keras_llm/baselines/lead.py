@@ -1,6 +1,6 @@
 """The beginning of a text as its summary."""
 
-from keras_llm.datasets.sentences import split_sentences
+from keras_llm.datasets.segmentation import split_sentences
 
 
 def lead(document, sentences=1):

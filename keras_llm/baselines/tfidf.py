@@ -1,9 +1,6 @@
 """Texts as vectors of the words they hold: what a search without a neural network goes by."""
 
-from keras_llm.datasets.sentences import split_sentences
-
-# A Chinese or Japanese character, or a word.
-WORD = r"[\u3400-\u9fff\uf900-\ufaff]|[^\W\u3400-\u9fff\uf900-\ufaff]+"
+from keras_llm.datasets.segmentation import WORD, split_sentences
 
 
 def tfidf_vectors(queries, candidates):
@@ -22,7 +19,7 @@ def tfidf_vectors(queries, candidates):
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    vectorizer = TfidfVectorizer(token_pattern=WORD)
+    vectorizer = TfidfVectorizer(token_pattern=WORD.pattern)
     candidates = vectorizer.fit_transform(candidates)
     return vectorizer.transform(queries), candidates
 

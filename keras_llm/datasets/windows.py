@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 
 from keras_llm.datasets.labels import IGNORED_LABEL
-from keras_llm.datasets.sentences import split_sentences
+from keras_llm.datasets.segmentation import split_sentences
 
 
 def text_windows(token_ids, length, stride, class_id, separator_id):

@@ -1,14 +1,12 @@
 """ROUGE of summaries (Lin 2004, "ROUGE: A Package for Automatic Evaluation of Summaries"), by Google's rouge-score."""
 
-import re
+from keras_llm.datasets.segmentation import WORD
 
 KINDS = ("rouge1", "rouge2", "rougeL")
-# A Chinese character counts as a word, for there are no spaces between words.
-WORD = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\W_\u3400-\u9fff\uf900-\ufaff]+")
 
 
 class Words:
-    """Lower-cased words of any language, English ones cut to their stems; rouge-score's own drops what is not a-z."""
+    """A tokenizer for rouge-score, whose own drops what is not a-z: words and Chinese characters, English words' stems."""
 
     def __init__(self):
         from nltk.stem.porter import PorterStemmer

@@ -1,17 +1,13 @@
 """Which words of a source each word of a target looked at, as numbers and as a picture."""
 
 import dataclasses
-import re
 
 import numpy as np
 
+from keras_llm.datasets.segmentation import WORD_OR_MARK
 from keras_llm.files import atomic_path
 from keras_llm.fonts import columns, drawable
 
-# A Chinese or Japanese character, a word, or a punctuation mark.
-WORD = re.compile(
-    r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+|[^\w\s]"
-)
 END = "(end)"
 
 
@@ -69,7 +65,7 @@ def attention_map(model, tokenizer, source, target, target_tokenizer=None):
 
 def _words(tokenizer, text):
     """Token ids, the number of the word that each is of, and the words."""
-    spans = [match.span() for match in WORD.finditer(text)]
+    spans = [match.span() for match in WORD_OR_MARK.finditer(text)]
     if not spans:
         raise ValueError(f"There is no word in {text!r}.")
     ids, offsets = tokenizer.encode_with_offsets(text)

@@ -1,6 +1,5 @@
 """Fine-tune a BERT to find names in text: a tag for each word (Devlin et al. 2019, section 5.3)."""
 
-import re
 import time
 
 from keras_llm.recipes import finetuning
@@ -143,13 +142,11 @@ def find_entities(folder, texts):
     return [entities(text, own, places) for text, own, places in zip(texts, tags, spans)]
 
 
-# A Chinese or Japanese character, a word, or a punctuation mark.
-WORD = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\W\u3400-\u9fff\uf900-\ufaff]+|[^\w\s]")
-
-
 def split_words(texts):
     """The words of each text, lists of strings, and the place of each, lists of (start, end) in characters."""
-    spans = [[match.span() for match in WORD.finditer(text)] for text in texts]
+    from keras_llm.datasets.segmentation import WORD_OR_MARK
+
+    spans = [[match.span() for match in WORD_OR_MARK.finditer(text)] for text in texts]
     return [[text[start:end] for start, end in own] for text, own in zip(texts, spans)], spans
 
 

@@ -1,4 +1,4 @@
-"""Texts cut into sentences."""
+"""Texts cut into sentences and words."""
 
 import re
 
@@ -9,6 +9,12 @@ END = re.compile(
     r"|(?<!\b[A-Z]\.)(?<!\b(?:Mr|Dr|St|Jr|vs|No)\.)(?<!\b(?:Mrs|e\.g|i\.e|etc)\.)"
     r"(?:(?<=[.!?])|(?<=[.!?][\"')\]”’]))\s+(?![a-z])"
 )
+
+
+# A Chinese or Japanese character, which stands for a word where there are no spaces between words; or a word.
+CHARACTER = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+WORD = re.compile(rf"[{CHARACTER}]|[^\W_{CHARACTER}]+")
+WORD_OR_MARK = re.compile(rf"[{CHARACTER}]|[^\W{CHARACTER}]+|[^\w\s]")
 
 
 def split_sentences(text):
