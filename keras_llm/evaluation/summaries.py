@@ -6,7 +6,7 @@ KINDS = ("rouge1", "rouge2", "rougeL")
 
 
 class Words:
-    """A tokenizer for rouge-score, whose own drops what is not a-z: words and Chinese characters, English words' stems."""
+    """A tokenizer for rouge-score, whose own drops what is not a-z: stems of words, and Chinese characters."""
 
     def __init__(self):
         from nltk.stem.porter import PorterStemmer
