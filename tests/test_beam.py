@@ -28,20 +28,19 @@ def sources(seed=0):
     return [rng.integers(3, 41, size).tolist() for size in (6, 3, 11, 4)]
 
 
-def log_probabilities(model, given, ids):
-    """The log-probability of each of `ids` behind a source (of a Transformer) or a prompt."""
+def scores_of(model, given, texts, length_penalty):
+    """The score of each of `texts` (of one length) behind a source (of a Transformer) or a prompt, in float64."""
+    texts, count = np.array(texts), len(texts)  # [n, T]
+    given = np.tile(given, (count, 1))
     if hasattr(model, "read_source"):
-        inputs = {"source_ids": np.array([given]), "target_ids": np.array([[START, *ids[:-1]]])}
-        logits = np.asarray(model(inputs))[0]  # [T, vocabulary_size]
+        targets = np.pad(texts[:, :-1], ((0, 0), (1, 0)), constant_values=START)
+        logits = np.asarray(model({"source_ids": given, "target_ids": targets}), "float64")
     else:
-        logits = np.asarray(model(np.array([[*given, *ids[:-1]]])))[0, len(given) - 1 :]
-    logits = logits.astype("float64")
-    logits -= np.log(np.exp(logits).sum(axis=-1, keepdims=True))
-    return logits[np.arange(len(ids)), ids]
-
-
-def score(model, given, ids, length_penalty):
-    return log_probabilities(model, given, ids).sum() / ((5 + len(ids)) / 6) ** length_penalty
+        whole = np.concatenate([given, texts[:, :-1]], axis=1)
+        logits = np.asarray(model(whole), "float64")[:, given.shape[1] - 1 :]
+    logits -= np.log(np.exp(logits).sum(axis=-1, keepdims=True))  # [n, T, vocabulary_size]
+    chosen = np.take_along_axis(logits, texts[:, :, None], axis=2)[:, :, 0]  # [n, T]
+    return chosen.sum(axis=1) / ((5 + texts.shape[1]) / 6) ** length_penalty
 
 
 def test_one_beam_is_greedy(translator, writer):
@@ -66,13 +65,12 @@ def test_one_beam_is_greedy(translator, writer):
 def test_enough_beams_find_what_trying_all_texts_finds(kind, length_penalty):
     tiny = {"translator": test_transformer.tiny, "writer": test_gpt2.tiny}[kind]
     model, given, longest = tiny(vocabulary_size=5), [3, 4, 1], 4
-    texts = [
-        ids
-        for length in range(1, longest + 1)
-        for ids in itertools.product(range(5), repeat=length)
-        if END not in ids[:-1] and (ids[-1] == END or length == longest)
-    ]
-    scored = sorted(((score(model, given, ids, length_penalty), ids) for ids in texts), reverse=True)[:5]
+    scored = []
+    for length in range(1, longest + 1):
+        every = itertools.product(range(5), repeat=length)
+        texts = [ids for ids in every if END not in ids[:-1] and (ids[-1] == END or length == longest)]
+        scored += zip(scores_of(model, given, texts, length_penalty), texts)
+    scored = sorted(scored, reverse=True)[:5]
     (found,) = BeamSearch(model).search_ids(
         [given], 64, longest, length_penalty, False, num_results=5, start_id=START, end_id=END
     )
@@ -91,7 +89,7 @@ def test_scores_are_those_of_the_whole_text_and_more_beams_do_not_harm(kind, req
             scores = [hypothesis.score for hypothesis in own]
             assert scores == sorted(scores, reverse=True)
             assert len({tuple(hypothesis.text) for hypothesis in own}) == num_beams
-            expected = [score(model, given, hypothesis.text, 0.0) for hypothesis in own]
+            expected = scores_of(model, given, [hypothesis.text for hypothesis in own], 0.0)
             np.testing.assert_allclose(scores, expected, rtol=1e-4)
         best.append([own[0].score for own in found])
     assert np.sum(best[0]) <= np.sum(best[1]) + 1e-3 <= np.sum(best[2]) + 2e-3

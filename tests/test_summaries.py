@@ -63,7 +63,8 @@ def train(folder, method, *options):
 
 @pytest.fixture(scope="module")
 def extractor(folder):
-    return train(folder, "extract", "--vocabulary", 200, "--epochs", 4, "--learning-rate", 0.003)
+    options = "--vocabulary 200 --epochs 10 --patience 10 --batch-size 8 --learning-rate 0.003 --dropout 0"
+    return train(folder, "extract", *options.split())
 
 
 @pytest.fixture(scope="module")
