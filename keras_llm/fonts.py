@@ -1,7 +1,7 @@
 """Names in pictures, also in Chinese."""
 
-import importlib.resources
 import importlib.util
+import pathlib
 import unicodedata
 
 CHINESE_FONTS = (
@@ -53,8 +53,9 @@ def drawable(names):
 
 
 def _add_packaged_font(font_manager):
-    """Noto Sans from the package mplfonts, if that is installed."""
-    if importlib.util.find_spec("mplfonts"):
-        path = importlib.resources.files("mplfonts") / "fonts" / "NotoSansCJKsc-Regular.otf"
+    """Noto Sans from the package mplfonts, if that is installed; found without importing it."""
+    package = importlib.util.find_spec("mplfonts")
+    if package is not None:
+        path = pathlib.Path(package.origin).parent / "fonts" / "NotoSansCJKsc-Regular.otf"
         if path.is_file():
             font_manager.addfont(path)

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import test_transformer
+from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 
 from keras_llm.explain.attention_maps import AttentionMap, attention_map, draw_attention
 from keras_llm.tokenizers import Tokenizer
@@ -43,17 +45,21 @@ def place(tokenizer, text, i):
     return next(number for number, end in enumerate(ends) if offsets[i][1] <= end)
 
 
-def test_a_picture_has_a_panel_a_head_and_one_for_their_mean(tmp_path, monkeypatch):
-    weights = np.random.default_rng(0).dirichlet(np.ones(3), (1, 4, 2)).astype("float32")
-    drawn = []
-    import matplotlib.figure
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that are saved."""
+    figures, original = [], Figure.savefig
 
     def save(self, path, **options):
-        drawn.append(self)
+        figures.append(self)
         original(self, path, **options)
 
-    original = matplotlib.figure.Figure.savefig
-    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", save)
+    monkeypatch.setattr(Figure, "savefig", save)
+    return figures
+
+
+def test_a_picture_has_a_panel_a_head_and_one_for_their_mean(tmp_path, drawn):
+    weights = np.random.default_rng(0).dirichlet(np.ones(3), (1, 4, 2)).astype("float32")
     draw_attention(AttentionMap(["a", "b", "c"], ["x", "(end)"], weights), tmp_path / "map.png")
     panels = [axes for axes in drawn[0].axes if axes.get_title()]
     assert [axes.get_title() for axes in panels] == ["mean of the heads", *(f"head {i}" for i in range(4))]
@@ -61,6 +67,16 @@ def test_a_picture_has_a_panel_a_head_and_one_for_their_mean(tmp_path, monkeypat
     assert [label.get_text() for label in panels[1].get_xticklabels()] == ["a", "b", "c"]
     with pytest.raises(ValueError, match="layer=1 must lie in 0 to 0"):
         draw_attention(AttentionMap(["a"], ["x"], weights), tmp_path / "map.png", layer=1)
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")  # where the font is not really installed
+def test_a_chinese_target_of_an_english_source_has_a_chinese_font(tmp_path, monkeypatch, drawn):
+    monkeypatch.setattr(fontManager, "get_font_names", lambda: ["DejaVu Sans", "WenQuanYi Micro Hei"])
+    found = AttentionMap(["cat", "dog"], ["猫", "(end)"], np.full((1, 1, 2, 2), 0.5, "float32"))
+    draw_attention(found, tmp_path / "map.png")
+    labels = drawn[0].axes[0].get_yticklabels()
+    assert [label.get_text() for label in labels] == ["猫", "(end)"]
+    assert labels[0].get_fontfamily() == ["DejaVu Sans", "WenQuanYi Micro Hei"]
 
 
 def test_a_text_without_words_is_refused(tokenizer):

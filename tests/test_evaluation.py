@@ -2,6 +2,7 @@
 
 import json
 import math
+import types
 import warnings
 
 import matplotlib
@@ -21,6 +22,7 @@ from keras_llm.evaluation.cross_validation import cross_validate
 from keras_llm.evaluation.summaries import summary_metrics
 from keras_llm.evaluation.tagging import entities, entity_metrics
 from keras_llm.evaluation.translation import translation_metrics
+from keras_llm.fonts import drawable
 
 # Right label, row by row, and what was predicted: class 0 is found 2 times in 3, class 1 once in 2, class 2 never.
 LABELS = [0, 0, 0, 1, 1, 2]
@@ -153,6 +155,7 @@ def test_confusion_numbers_fit_their_cells(tmp_path, drawn):
 
 
 def test_chinese_names_without_a_chinese_font(tmp_path, drawn, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr(fontManager, "get_font_names", lambda: ["DejaVu Sans"])
     metrics = classification_metrics([0, 1, 1], [0, 1, 0])
     with warnings.catch_warnings():
@@ -168,6 +171,21 @@ def test_chinese_names_with_a_chinese_font(tmp_path, drawn, monkeypatch):
     labels = drawn[0].axes[0].get_xticklabels()
     assert [label.get_text() for label in labels] == ["sport", "财经"]
     assert labels[1].get_fontfamily() == ["DejaVu Sans", "WenQuanYi Micro Hei"]
+
+
+def test_a_packaged_font_is_taken_where_none_is_installed(tmp_path, monkeypatch):
+    font = tmp_path / "fonts" / "NotoSansCJKsc-Regular.otf"
+    font.parent.mkdir()
+    font.touch()
+    package = types.SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    names = ["DejaVu Sans"]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: package if name == "mplfonts" else None)
+    monkeypatch.setattr(fontManager, "get_font_names", lambda: names)
+    monkeypatch.setattr(
+        fontManager, "addfont", lambda path: names.append("Noto Sans CJK SC") if path == font else 0
+    )
+    assert drawable(["sport"])[1] == ["DejaVu Sans"]  # not needed
+    assert drawable(["财经"]) == (["财经"], ["DejaVu Sans", "Noto Sans CJK SC"])
 
 
 def test_an_empty_row_and_a_long_name_can_be_drawn(tmp_path, drawn):

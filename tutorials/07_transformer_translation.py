@@ -5,7 +5,7 @@
 #
 # | profile | device | minutes | memory |
 # | --- | --- | --- | --- |
-# | full | CPU | 6 | 2 GB |
+# | full | CPU | 5 | 2 GB |
 # | small | CPU | 2 | 1.5 GB |
 #
 # **The question.** A translation has another length than its source, and its words stand in another order. How can a

@@ -103,8 +103,8 @@ def draw_attention(attention, path, layer=-1):
     if not -layers <= layer < layers:
         raise ValueError(f"layer={layer} must lie in 0 to {layers - 1}.")
     weights = attention.weights[layer]  # [heads, target words, source words]
-    source, fonts = drawable(attention.source_words)
-    target, _ = drawable(attention.target_words)
+    words, fonts = drawable([*attention.source_words, *attention.target_words])
+    source, target = words[: len(attention.source_words)], words[len(attention.source_words) :]
     panels = {"mean of the heads": weights.mean(axis=0)} | {f"head {i}": own for i, own in enumerate(weights)}
     across = min(len(panels), 3)
     down = -(-len(panels) // across)
