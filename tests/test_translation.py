@@ -117,6 +117,8 @@ def test_long_sources_are_cut_and_long_targets_left_out():
     target = tokenizer.encode(targets[0])
     assert inputs["target_ids"][0].tolist()[: len(target) + 1] == [1, *target]
     assert labels[0].tolist()[: len(target) + 1] == [*target, 2]
+    longer = sequences.make_batches(["a"], ["a b c d e a b c"], tokenizer, tokenizer, 4, 40, 64)
+    assert longer[0][0]["source_ids"].shape[1] == 4 and longer[0][0]["target_ids"].shape[1] == 40
     with pytest.raises(ValueError, match="No pair has a target below 2 tokens"):
         sequences.make_batches(sources, targets, tokenizer, tokenizer, 4, 2, 64)
 

@@ -208,7 +208,10 @@ def _search_targets(num_beams, early_stopping, model, inputs, *options):
         return logits[:, 0], cache
 
     token = ops.broadcast_to(start_id, (batch * num_beams,))
-    return _beam_search(step, token, cache, num_beams, early_stopping, *options)
+    empty = ops.all(
+        ops.equal(source_ids, 0), axis=1
+    )  # rows that only fill up the batch: nothing to search for
+    return _beam_search(step, token, cache, empty, num_beams, early_stopping, *options)
 
 
 def _search_continuations(num_beams, early_stopping, model, inputs, *options):
@@ -227,10 +230,13 @@ def _search_continuations(num_beams, early_stopping, model, inputs, *options):
         )
         return logits[:, 0], cache
 
-    return _beam_search(step, token, cache, num_beams, early_stopping, *options)
+    finished = ops.zeros((token.shape[0] // num_beams,), "bool")
+    return _beam_search(step, token, cache, finished, num_beams, early_stopping, *options)
 
 
-def _beam_search(step, token, cache, num_beams, early_stopping, empty, limit, length_penalty, end_id):
+def _beam_search(
+    step, token, cache, finished, num_beams, early_stopping, empty, limit, length_penalty, end_id
+):
     """Goes on from the best `num_beams` texts of each row, until enough have ended.
 
     Args:
@@ -238,6 +244,7 @@ def _beam_search(step, token, cache, num_beams, early_stopping, empty, limit, le
             gives logits `[batch * num_beams, vocabulary_size]` and the cache.
         token: the first of these tokens.
         cache: tensors whose first axis is that of the tokens.
+        finished: bool `[batch]`, the rows for which there is nothing to search.
         num_beams, early_stopping: see `BeamSearch.search`.
         empty: int32 `[places]`, all -1.
         limit: the longest text, at most `places`.
@@ -252,7 +259,6 @@ def _beam_search(step, token, cache, num_beams, early_stopping, empty, limit, le
     live_scores = ops.broadcast_to(first, (rows, num_beams))  # sums of log-probabilities
     live_ids = ops.broadcast_to(empty, (rows, num_beams, empty.shape[0]))
     done_scores = ops.full((rows, num_beams), NEVER, dtype="float32")  # of texts that have ended
-    finished = ops.zeros((rows,), "bool")
 
     def penalty(length):
         return ((5.0 + ops.cast(length, "float32")) / 6.0) ** length_penalty

@@ -193,7 +193,10 @@ def make_batches(sources, targets, tokenizer, target_tokenizer, length, target_l
     return PaddedBatches(
         features,
         [[*target, target_tokenizer.end_of_text_id] for _, target in pairs],
-        lengths={"source_ids": lengths, "target_ids": [min(own, target_length) for own in lengths]},
+        lengths={
+            "source_ids": lengths,
+            "target_ids": [*(min(own, target_length) for own in lengths[:-1]), target_length],
+        },
         seed=seed or 0,
         shuffle=seed is not None,
         tokens_per_batch=tokens,
