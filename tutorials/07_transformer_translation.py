@@ -166,6 +166,7 @@ ONES = (
 TENS = "zero ten twenty thirty forty fifty sixty seventy eighty ninety".split()
 
 
+# %%
 def english(n):
     words = []
     for unit, name in ((1000, "thousand"), (100, "hundred")):

@@ -40,6 +40,8 @@ from keras_llm.datasets.windows import read_sentences
 from keras_llm.evaluation.summaries import best_sentences, summary_metrics
 from keras_llm.explain.attention_maps import attention_map, draw_attention
 from keras_llm.generation import BeamSearch
+
+# %%
 from keras_llm.models.bert import BertEncoder, BertTokenClassifier
 from keras_llm.models.transformer import Transformer
 from keras_llm.tokenizers import Tokenizer
@@ -332,8 +334,8 @@ print("right:", references["test"][0][0])
 #
 # ## Exercises
 #
-# 1. **Wrong looks.** Take away one head of the last block at a time (set its part of the output projection to zero). Which
-#    head's loss hurts most: the one that looks right most often? ([solution](solutions/08_1_without_a_head.py))
+# 1. **Without a head.** Take away one head at a time (set its part of the output projection to zero), then all of them.
+#    Which head is missed most: the one that looks right most often? ([solution](solutions/08_1_without_a_head.py))
 # 2. **ROUGE-L by hand.** Write the longest common subsequence and compare with the library on the bundled summaries.
 #    ([solution](solutions/08_2_longest_run.py))
 #
