@@ -528,6 +528,28 @@ def test_regression_learns_numbers_also_from_a_batch_that_is_filled_up():
     np.testing.assert_allclose(np.ravel(model(np.array(texts))), [0.0, 1.0, 2.0], atol=0.2)
 
 
+def test_a_classifier_of_the_mean_and_its_checkpoint_that_transformers_cannot_misread(
+    tmp_path,
+):
+    model = BertClassifier(tiny(pooler=False), num_classes=3, pooling="mean")
+    token_ids = np.array([[2, 5, 6, 3, 0, 0], [2, 7, 3, 0, 0, 0]])
+    x = keras.ops.convert_to_numpy(model.encoder(token_ids)["sequence_output"])
+    means = np.stack([x[0, :4].mean(0), x[1, :3].mean(0)])
+    kernel, bias = (keras.ops.convert_to_numpy(value) for value in model.output_layer.trainable_variables)
+    expected = means @ kernel + bias
+    np.testing.assert_allclose(model(token_ids), expected, atol=1e-5)
+
+    model.save_pretrained(tmp_path)
+    np.testing.assert_allclose(BertClassifier.from_pretrained(tmp_path)(token_ids), expected, atol=1e-5)
+    assert json.loads((tmp_path / "config.json").read_text())["model_type"] != "bert"
+    assert not (tmp_path / "1_Pooling").exists()
+    BertTokenClassifier.from_pretrained(tmp_path, head="new")
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model))
+    assert again.pooling == "mean"
+    with pytest.raises(ValueError, match=r"pooling must be .* not 'max'"):
+        BertClassifier(tiny(), pooling="max")
+
+
 def test_too_long_an_input_is_refused():
     with pytest.raises(ValueError, match="25 tokens are more than context_length=24"):
         tiny()(ids(1, 25))

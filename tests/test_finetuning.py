@@ -121,6 +121,28 @@ def test_r_drop_trains_on_each_text_twice(folder, classifier):
     assert json_of(folder / "r_drop" / "metrics.json")["validation_accuracy"] >= 0.9
 
 
+def test_a_soup_is_the_mean_of_its_members(folder, classifier):
+    keras_llm(
+        *("train", "classify", "--data", folder / "train.csv", "--validation", folder / "validation.csv"),
+        *(*TINY, "--epochs", 2, "--soup", 2, "--pooling", "mean", "--output", folder / "soup"),
+    )
+    soup, first, second = (
+        load_file(path / "model.safetensors")
+        for path in (folder / "soup", folder / "soup" / "member_1", folder / "soup" / "member_2")
+    )
+    for name, weights in soup.items():
+        np.testing.assert_allclose(weights, (first[name] + second[name]) / 2, rtol=1e-5, atol=1e-6)
+    assert (
+        np.abs(first["classifier.weight"] - second["classifier.weight"]).max() > 1e-4
+    )  # two orders of the rows
+    assert json_of(folder / "soup" / "metrics.json")["validation_accuracy"] >= 0.9
+    assert not any("pooler" in name for name in soup)
+    assert [row["label"] for row in predict_labels(folder / "soup", ["we see ice", "the fire"])] == [
+        "cold",
+        "warm",
+    ]
+
+
 def test_a_long_text_is_read_to_its_end(classifier):
     fillers = " ".join(FILLERS * 2)  # 42 words: the keyword is in the last window alone
     found = predict_labels(classifier, [f"{fillers} {word}" for word in ("snow", "fire")])

@@ -26,6 +26,9 @@ HEADS = {
     "BertForTokenClassification": "classifier",
     "BertForQuestionAnswering": "qa_outputs",
 }
+# A classifier of the tokens' mean, which transformers' BERT has not: there it is refused as an unknown type, rather than
+# read as something else.
+MEAN_POOLED = "bert-mean-pooled"
 POOLER = {"pooler.dense.weight", "pooler.dense.bias"}
 FILES = ["config.json", "*.safetensors", "*.safetensors.index.json", "1_Pooling/config.json"]
 
@@ -48,14 +51,15 @@ def load_model(model_class, encoder_class, path_or_name, head="checkpoint", **ov
     }
     if head == "checkpoint":
         _require_head(model_class, config, tensors, folder)
+    own = {**_task_settings(model_class, config, folder, head), **own}
     has_pooler = "pooler.dense.weight" in tensors
-    needs_pooler = model_class.needs_pooler
+    needs_pooler = model_class.needs_pooler and own.get("pooling") != "mean"
     if needs_pooler and not has_pooler and head == "checkpoint":
         raise ValueError(
             f'{folder} has no pooler, which {model_class.__name__} needs; head="new" makes a fresh one.'
         )
     encoder = _new_encoder(encoder_class, folder, config, tensors, {"pooler": needs_pooler, **overrides})
-    model = model_class(encoder, **{**_task_settings(model_class, config, folder, head), **own})
+    model = model_class(encoder, **own)
     variables = _variables(model)
     if head == "new":
         own_layers = set(_head_variables(model)) | (set() if has_pooler else POOLER)
@@ -95,7 +99,9 @@ def save(model, folder):
     if hasattr(model, "labels"):
         config["id2label"] = {str(i): label for i, label in enumerate(model.labels)}
         config["label2id"] = {label: i for i, label in enumerate(model.labels)}
-    if hasattr(model, "pooling"):
+        if getattr(model, "pooling", None) == "mean":
+            config["model_type"] = MEAN_POOLED
+    elif hasattr(model, "pooling"):
         write_json(
             folder / "1_Pooling" / "config.json",
             {
@@ -128,7 +134,7 @@ def _transposed(name, tensor):
 
 def _new_encoder(encoder_class, folder, config, tensors, overrides):
     for name, value in REQUIRED.items():
-        if config.get(name, value) != value:
+        if config.get(name, value) != value and config[name] != MEAN_POOLED:
             raise ValueError(
                 f"{folder}: the config has {name}={config[name]!r}; only {value!r} is supported."
             )
@@ -162,8 +168,10 @@ def _task_settings(model_class, config, folder, head):
         names = config.get("id2label") or {str(i): f"LABEL_{i}" for i in range(config.get("num_labels", 2))}
         settings["labels"] = [names[key] for key in sorted(names, key=int)]
         settings["num_classes"] = len(names)
+    if "pooling" in parameters and config.get("model_type") == MEAN_POOLED:
+        settings["pooling"] = "mean"
     pooling = folder / "1_Pooling" / "config.json"
-    if "pooling" in parameters and pooling.is_file():
+    if model_class.architecture == "BertModel" and pooling.is_file():
         modes = {
             name for name, wanted in read_json(pooling).items() if name.startswith("pooling_mode") and wanted
         }

@@ -281,10 +281,12 @@ class _BertModel(keras.Model):
     def __init__(self, encoder, **kwargs):
         kwargs.setdefault("dtype", encoder.dtype_policy)
         super().__init__(**kwargs)
-        if self.needs_pooler and encoder.pooler is None:
-            raise ValueError(f"{type(self).__name__} needs an encoder with pooler=True.")
         self.encoder = encoder
         self.dropout = keras.layers.Dropout(encoder.dropout_rate, dtype=self.dtype_policy)
+
+    def _require_pooler(self):
+        if self.encoder.pooler is None:
+            raise ValueError(f"{type(self).__name__} needs an encoder with pooler=True.")
 
     def _dense(self, units, name, activation=None):
         return _dense(units, self.encoder.initializer_range, self.dtype_policy, name, activation)
@@ -382,6 +384,7 @@ class BertNextSentence(_BertModel):
 
     def __init__(self, encoder, **kwargs):
         super().__init__(encoder, **kwargs)
+        self._require_pooler()
         self.output_layer = self._dense(2, "output_layer")
         self.build()
 
@@ -423,15 +426,32 @@ class BertClassifier(_Classes):
         encoder: a `BertEncoder` with a pooler.
         num_classes: classes; 1 for regression, trained with `keras_llm.SquaredError`.
         labels: names of the classes, a list of strings; kept in checkpoints.
+        pooling: `"cls"`, the pooler over the first token's vector, as BERT has it; or `"mean"` of the real tokens'
+            vectors, which suits an encoder that was trained so, such as those of sentence-transformers, and needs
+            no pooler. `transformers` has no BERT with `"mean"`.
     """
 
     architecture = "BertForSequenceClassification"
-    needs_pooler = True
+    needs_pooler = True  # unless pooling="mean"
+
+    def __init__(self, encoder, num_classes=2, labels=None, pooling="cls", **kwargs):
+        super().__init__(encoder, num_classes, labels, **kwargs)
+        self.pooling = _known_pooling(pooling)
+        if pooling == "cls":
+            self._require_pooler()
 
     def call(self, inputs, training=None):
         """Reads `inputs`; returns logits `[batch, num_classes]`."""
-        pooled = self.encoder(inputs, training=training)["pooled_output"]  # [batch, hidden_dim]
-        return self.output_layer(self.dropout(pooled, training=training))
+        outputs = self.encoder(inputs, training=training)
+        if self.pooling == "cls":
+            x = outputs["pooled_output"]  # [batch, hidden_dim]
+        else:
+            x = _mean_of_tokens(outputs["sequence_output"], inputs)
+        return self.output_layer(self.dropout(x, training=training))
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {**super().get_config(), "pooling": self.pooling}
 
 
 @keras.saving.register_keras_serializable(package="keras_llm")
@@ -497,19 +517,16 @@ class BertSentenceEmbedder(_BertModel):
 
     def __init__(self, encoder, pooling="mean", **kwargs):
         super().__init__(encoder, **kwargs)
-        if pooling not in ("mean", "cls"):
-            raise ValueError(f'pooling must be "mean" or "cls", not {pooling!r}.')
-        self.pooling = pooling
+        self.pooling = _known_pooling(pooling)
         self.built = True  # no variables of its own
 
     def call(self, inputs, training=None):
         """Reads `inputs`; returns float32 vectors `[batch, hidden_dim]`."""
-        x = ops.cast(self.encoder(inputs, training=training)["sequence_output"], "float32")
+        x = self.encoder(inputs, training=training)["sequence_output"]  # [batch, T, hidden_dim]
         if self.pooling == "cls":
-            vectors = x[:, 0]  # [batch, hidden_dim]
+            vectors = ops.cast(x[:, 0], "float32")  # [batch, hidden_dim]
         else:
-            weights = ops.cast(_unpack(inputs)[2], "float32")[:, :, None]  # [batch, T, 1]
-            vectors = ops.sum(x * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1.0)
+            vectors = _mean_of_tokens(x, inputs)
         squares = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
         return vectors / ops.sqrt(ops.maximum(squares, 1e-24))  # no row of padding has a gradient of 0 / 0
 
@@ -584,6 +601,18 @@ def _unpack(inputs):
     if padding_mask is None:
         padding_mask = ops.not_equal(token_ids, PAD_ID)
     return token_ids, segment_ids, padding_mask
+
+
+def _known_pooling(pooling):
+    if pooling not in ("mean", "cls"):
+        raise ValueError(f'pooling must be "mean" or "cls", not {pooling!r}.')
+    return pooling
+
+
+def _mean_of_tokens(x, inputs):
+    """The mean of the real tokens' vectors `[batch, T, hidden_dim]`: float32 `[batch, hidden_dim]`."""
+    weights = ops.cast(_unpack(inputs)[2], "float32")[:, :, None]  # [batch, T, 1]
+    return ops.sum(ops.cast(x, "float32") * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1.0)
 
 
 def _dense(units, initializer_range, policy, name, activation=None):

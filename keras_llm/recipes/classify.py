@@ -1,5 +1,6 @@
 """Fine-tune a BERT to put a label on texts, or on pairs of texts (Devlin et al. 2019, section 4.1)."""
 
+import functools
 import time
 from typing import Annotated
 
@@ -47,6 +48,17 @@ def train_classify(
             "twice the time, often a better result from few texts."
         ),
     ] = 0.0,
+    pooling: Annotated[
+        str,
+        Option(
+            help="What the label is read off: cls, the first token, as BERT has it; or mean, all tokens, which suits "
+            "sentence-transformers' models but cannot be taken to Hugging Face."
+        ),
+    ] = "cls",
+    soup: Annotated[
+        int,
+        Option(help="Train so many times and keep the mean of the weights: often better than each (a soup)."),
+    ] = 1,
     seed: Seed = 0,
     output: Output = None,
     result: Result = None,
@@ -77,6 +89,7 @@ def train_classify(
         dropout,
         num_classes=len(labels),
         labels=labels,
+        pooling=pooling,
     )
     train, _ = make_batches(
         rows["train"], tokenizer, length, batch_size, label_ids["train"], seed, copies=2 if r_drop else 1
@@ -90,17 +103,18 @@ def train_classify(
         f"{len(rows['train']):,} texts (validation: {len(rows['validation']):,}; "
         f"labels: {', '.join(labels[:8])}{' ...' if len(labels) > 8 else ''})",
     )
-    finetuning.fit(
+    fit = finetuning.fit if soup == 1 else functools.partial(finetuning.fit_soup, soup)
+    fit(
         model,
         train,
         lambda: measure_labels(model, tokenizer, rows["validation"], length)[0],
         "accuracy",
         folder,
-        epochs,
-        learning_rate,
-        patience,
-        "BERT, labels of texts",
-        RDropCrossEntropy(r_drop) if r_drop else None,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        patience=patience,
+        title="BERT, labels of texts",
+        loss=RDropCrossEntropy(r_drop) if r_drop else None,
     )
 
     def measure(part):

@@ -47,7 +47,7 @@ def start(model_class, start_from, size, vocabulary, length, texts, dropout, **o
             vocabulary_size=tokenizer.vocabulary_size,
             context_length=max(length, 128),
             dropout=dropout,
-            pooler=model_class.needs_pooler,
+            pooler=model_class.needs_pooler and own.get("pooling") != "mean",
         )
         model = model_class(encoder, **own)
     if length > model.encoder.context_length:
@@ -68,6 +68,31 @@ def begin(command, arguments, model, tokenizer, what):
     tokenizer.save(folder)
     print(f"BERT of {model.count_params():,} parameters on {what}.\nEverything goes to {folder}/")
     return folder
+
+
+def fit_soup(members, model, train, measure, monitor, folder, **settings):
+    """Trains a model several times from the same start and keeps the mean of the weights: a uniform soup.
+
+    Wortsman et al. 2022, "Model soups", section 2. The runs differ in the order of the rows and in their dropout.
+
+    Args:
+        members: how many times.
+        model, train, measure, monitor, settings: see `fit`.
+        folder: of the run; each member has a folder in it, and the mean goes into the folder itself.
+    """
+    start = model.get_weights()
+    mean = [0.0 * weight for weight in start]
+    for i in range(members):
+        own = folder / f"member_{i + 1}"
+        own.mkdir()
+        print(f"Member {i + 1} of {members}, in {own}/")
+        model.set_weights(start)
+        train.first_batch = i * settings["epochs"] * train.steps_per_epoch  # rows in another order
+        fit(model, train, measure, monitor, own, **settings)
+        best = type(model).from_pretrained(own).get_weights()
+        mean = [weight + other / members for weight, other in zip(mean, best)]
+    model.set_weights(mean)
+    model.save_pretrained(folder)
 
 
 def fit(model, train, measure, monitor, folder, epochs, learning_rate, patience, title, loss=None):
