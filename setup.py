@@ -24,6 +24,7 @@ extras["test"] = [
     "jupytext>=1.16",
     "nbclient>=0.10",
     "pytest>=8",
+    "pytest-xdist>=3.5",
     "ruff>=0.9",
 ]
 

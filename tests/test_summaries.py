@@ -44,7 +44,10 @@ def rows(count, seed):
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("summaries")
     for split, count in (("train", 300), ("validation", 30), ("test", 30)):
-        lines = [json.dumps(row) for row in rows(count, len(split))]
+        lines = [
+            json.dumps({"abstract": row["document"], "tldr": [row["summary"]]})
+            for row in rows(count, len(split))
+        ]
         (folder / f"{split}.jsonl").write_text("\n".join(lines))
     return folder
 
@@ -55,7 +58,8 @@ def train(folder, method, *options):
         patch.setitem(bert.PRESETS, "tiny", {"hidden_dim": 32, "num_layers": 1, "num_heads": 2})
         keras_llm(
             *("train", method, "--data", folder / "train.jsonl", "--validation", folder / "validation.jsonl"),
-            *("--test", folder / "test.jsonl", "--length", 64, *options),
+            *("--test", folder / "test.jsonl", "--document-column", "abstract", "--summary-column", "tldr"),
+            *("--length", 64, *options),
             *("--output", folder / method, "--result", folder / f"{method}.json"),
         )
     return folder / method

@@ -10,9 +10,19 @@ from typing import Annotated
 from typer import Option
 
 from keras_llm.recipes import finetuning
-from keras_llm.recipes.options import Data, DataDir, Output, Result, Seed, Test, Validation
+from keras_llm.recipes.options import (
+    Data,
+    DataDir,
+    DocumentColumn,
+    Output,
+    Result,
+    Seed,
+    SummaryColumn,
+    Test,
+    Validation,
+)
 from keras_llm.recipes.rows import load_splits, require_columns
-from keras_llm.recipes.summarize import summary_figures
+from keras_llm.recipes.summarize import summary_columns, summary_figures
 
 COMMAND = "train extract"
 LABELS = ["leave", "take"]  # of a sentence, at the [CLS] before it
@@ -22,6 +32,8 @@ def train_extract(
     data: Data = "summaries_en",
     validation: Validation = None,
     test: Test = None,
+    document_column: DocumentColumn = None,
+    summary_column: SummaryColumn = None,
     data_dir: DataDir = None,
     sentences: Annotated[int, Option(help="Sentences of a summary.")] = 1,
     start_from: finetuning.StartFrom = None,
@@ -51,7 +63,7 @@ def train_extract(
     keras.utils.set_random_seed(seed)
     if sentences < 1:
         raise ValueError(f"--sentences must be at least 1, not {sentences}.")
-    rows = load_splits(data, validation, test, data_dir)
+    rows = load_splits(data, validation, test, data_dir, summary_columns(arguments))
     for part in rows.values():
         require_columns(part, "document", "summary")
     model, tokenizer = finetuning.start(
@@ -113,7 +125,7 @@ def evaluate_extract(folder, data, split, data_dir=None):
     from keras_llm.models.bert import BertTokenClassifier
 
     model, tokenizer, arguments = finetuning.load_run(folder, BertTokenClassifier, COMMAND)
-    rows = load(data, split, data_dir)
+    rows = load(data, split, data_dir, summary_columns(arguments))
     require_columns(rows, "document", "summary")
     return measure_extracts(model, tokenizer, rows, arguments["length"], arguments["sentences"])
 

@@ -14,6 +14,12 @@ TextColumn = Annotated[str | None, Option(help="Name or position of the text, if
 PairColumn = Annotated[
     str | None, Option(help="Name or position of the second text of a pair, if it is not `text_pair`.")
 ]
+DocumentColumn = Annotated[
+    str | None, Option(help="Name or position of the texts to sum up, if it is not `document`.")
+]
+SummaryColumn = Annotated[
+    str | None, Option(help="Name or position of the summaries, if it is not `summary`.")
+]
 LabelColumn = Annotated[str | None, Option(help="Name or position of the label, if it is not `label`.")]
 DataDir = Annotated[str | None, Option(help="Where TensorFlow Datasets keeps its prepared sets.")]
 Seed = Annotated[int, Option(help="Of weights, dropout and the order of the data.")]

@@ -6,8 +6,18 @@ from typing import Annotated
 from typer import Option
 
 from keras_llm.recipes import sequences
-from keras_llm.recipes.options import Data, DataDir, Output, Result, Seed, Test, Validation
-from keras_llm.recipes.rows import load_splits, require_columns, used_rows
+from keras_llm.recipes.options import (
+    Data,
+    DataDir,
+    DocumentColumn,
+    Output,
+    Result,
+    Seed,
+    SummaryColumn,
+    Test,
+    Validation,
+)
+from keras_llm.recipes.rows import load_splits, require_columns, typed_columns, used_rows
 
 COMMAND = "train summarize"
 
@@ -16,6 +26,8 @@ def train_summarize(
     data: Data = "summaries_en",
     validation: Validation = None,
     test: Test = None,
+    document_column: DocumentColumn = None,
+    summary_column: SummaryColumn = None,
     data_dir: DataDir = None,
     size: sequences.Size = "nano",
     vocabulary: sequences.Vocabulary = 8192,
@@ -44,7 +56,7 @@ def train_summarize(
     """Train a Transformer to write summaries in words of its own."""
     arguments = dict(locals())
     started = time.perf_counter()
-    rows = load_splits(data, validation, test, data_dir)
+    rows = load_splits(data, validation, test, data_dir, summary_columns(arguments))
     for part in rows.values():
         require_columns(part, "document", "summary")
 
@@ -64,9 +76,15 @@ def evaluate_summarize(folder, data, split, data_dir=None):
     from keras_llm.datasets import load
 
     search, arguments = sequences.open_search(folder, COMMAND)
-    rows = load(data, split, data_dir)
+    rows = load(data, split, data_dir, summary_columns(arguments))
     require_columns(rows, "document", "summary")
     return measure_summaries(search, rows, arguments)
+
+
+def summary_columns(arguments):
+    """What `load` wants of the options `document_column` and `summary_column`."""
+    names = ("document", "summary")
+    return typed_columns(**{name: arguments.get(f"{name}_column") for name in names})
 
 
 def summarize_texts(folder, texts):
