@@ -38,7 +38,7 @@ def table(names):
 def show(value):
     """Counts with thousands separators, measured values with four digits, words as they are."""
     if isinstance(value, str):
-        return value
+        return value.replace("|", "\\|")  # else a new column
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 

@@ -193,6 +193,10 @@ def test_a_stream_gives_the_same_batches_again_and_again():
         TokenWindows(TEXT, 10, 4, shuffle=False),
         padded([1, 9, 3, 30, 2, 7], lengths=(4, 8, 32), shuffle=False),
         padded([1, 9, 3, 30, 2, 7], lengths=(4, 8, 32), seed=1),
+        *(
+            padded([1, 2, 3, 4] * 3 + [7] * 4, batch_size=4, lengths=(4, 8), first_batch=first)
+            for first in range(4)
+        ),
     ):
         stream = batches.stream()
         for _ in range(2):  # each reading begins at the first batch

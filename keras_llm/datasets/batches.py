@@ -79,7 +79,7 @@ class Batches(keras.utils.PyDataset):
 
         signature = keras.tree.map_structure(
             lambda *arrays: tf.TensorSpec(_common_shape(arrays), arrays[0].dtype),
-            *(self[i] for i in self._different_shapes()),
+            *(self.batch(i) for i in self._different_shapes()),
         )
 
         def read():
@@ -95,7 +95,7 @@ class Batches(keras.utils.PyDataset):
         return dataset.prefetch(2).with_options(options)
 
     def _different_shapes(self):
-        """Numbers of batches in which every shape occurs."""
+        """Numbers of batches of the first pass in which every shape occurs."""
         return [0] if self.num_batches is None else [0, self.num_batches - 1]
 
     def _order(self, epoch):
