@@ -6,7 +6,16 @@ from typing import Annotated
 from typer import Option
 
 from keras_llm.recipes import finetuning
-from keras_llm.recipes.options import Data, DataDir, Output, Result, Seed, Test, Validation
+from keras_llm.recipes.options import (
+    Data,
+    DataDir,
+    Output,
+    Result,
+    SaveEvery,
+    Seed,
+    Test,
+    Validation,
+)
 from keras_llm.recipes.rows import load_splits, require_columns
 
 
@@ -27,6 +36,7 @@ def train_answer(
     batch_size: finetuning.BatchSize = 16,
     learning_rate: finetuning.LearningRate = 1e-4,
     dropout: finetuning.Dropout = 0.1,
+    save_every: SaveEvery = 500,
     seed: Seed = 0,
     output: Output = None,
     result: Result = None,
@@ -84,10 +94,11 @@ def train_answer(
         lambda: measure(rows["validation"])[0],
         "f1",
         folder,
-        epochs,
-        learning_rate,
-        patience,
-        "BERT, answers in text",
+        epochs=epochs,
+        learning_rate=learning_rate,
+        patience=patience,
+        save_every=save_every,
+        title="BERT, answers in text",
     )
     example = '"Who ...?" --context text.txt'
     return finetuning.finish(model, measure, rows, folder, arguments, started, example)

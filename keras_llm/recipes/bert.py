@@ -7,7 +7,14 @@ from typer import Option
 
 from keras_llm.recipes import runs, scratch
 from keras_llm.recipes.gpt2 import Text, load_texts
-from keras_llm.recipes.options import DataDir, Output, Result, Seed, Validation
+from keras_llm.recipes.options import (
+    DataDir,
+    Output,
+    Result,
+    SaveEvery,
+    Seed,
+    Validation,
+)
 
 
 def train_bert(
@@ -38,6 +45,7 @@ def train_bert(
     weight_decay: Annotated[float, Option(help="AdamW's decay of the weight matrices.")] = 0.01,
     dropout: Annotated[float, Option(help="Dropout rate.")] = 0.0,
     evaluate_every: Annotated[int, Option(help="Steps between two looks at the validation text.")] = 250,
+    save_every: SaveEvery = 500,
     seed: Seed = 0,
     tensorboard: Annotated[bool, Option(help="Also write logs for TensorBoard.")] = False,
     output: Output = None,
@@ -113,6 +121,7 @@ def train_bert(
         monitor="val_token_accuracy",
         metrics=[Perplexity(), TokenAccuracy()],
         tensorboard=tensorboard,
+        save_every=save_every,
     )
 
     # The figures of the model that was kept

@@ -14,6 +14,7 @@ from keras_llm.recipes.options import (
     Output,
     PairColumn,
     Result,
+    SaveEvery,
     Seed,
     Test,
     TextColumn,
@@ -59,6 +60,7 @@ def train_classify(
         int,
         Option(help="Train so many times and keep the mean of the weights: often better than each (a soup)."),
     ] = 1,
+    save_every: SaveEvery = 500,
     seed: Seed = 0,
     output: Output = None,
     result: Result = None,
@@ -113,6 +115,7 @@ def train_classify(
         epochs=epochs,
         learning_rate=learning_rate,
         patience=patience,
+        save_every=save_every,
         title="BERT, labels of texts",
         loss=RDropCrossEntropy(r_drop) if r_drop else None,
     )

@@ -16,6 +16,7 @@ from keras_llm.recipes.options import (
     DocumentColumn,
     Output,
     Result,
+    SaveEvery,
     Seed,
     SummaryColumn,
     Test,
@@ -45,6 +46,7 @@ def train_extract(
     batch_size: Annotated[int, Option(help="Texts a step.")] = 16,
     learning_rate: finetuning.LearningRate = 1e-4,
     dropout: finetuning.Dropout = 0.1,
+    save_every: SaveEvery = 500,
     seed: Seed = 0,
     output: Output = None,
     result: Result = None,
@@ -111,10 +113,11 @@ def train_extract(
         lambda: measure(rows["validation"])[0],
         "rouge1",
         folder,
-        epochs,
-        learning_rate,
-        patience,
-        "BERT, sentences of a summary",
+        epochs=epochs,
+        learning_rate=learning_rate,
+        patience=patience,
+        save_every=save_every,
+        title="BERT, sentences of a summary",
     )
     return finetuning.finish(model, measure, rows, folder, arguments, started, "--file texts.txt")
 

@@ -84,7 +84,7 @@ def fit_soup(members, model, train, measure, monitor, folder, **settings):
     mean = [0.0 * weight for weight in start]
     for i in range(members):
         own = folder / f"member_{i + 1}"
-        own.mkdir()
+        own.mkdir(exist_ok=True)
         print(f"Member {i + 1} of {members}, in {own}/")
         model.set_weights(start)
         train.first_batch = i * settings["epochs"] * train.steps_per_epoch  # rows in another order
@@ -95,7 +95,9 @@ def fit_soup(members, model, train, measure, monitor, folder, **settings):
     model.save_pretrained(folder)
 
 
-def fit(model, train, measure, monitor, folder, epochs, learning_rate, patience, title, loss=None):
+def fit(
+    model, train, measure, monitor, folder, *, epochs, learning_rate, patience, save_every, title, loss=None
+):
     """Trains with AdamW and keeps the best model, by what `measure` finds after each pass.
 
     Args:
@@ -106,12 +108,12 @@ def fit(model, train, measure, monitor, folder, epochs, learning_rate, patience,
         monitor: which of these chooses the model to keep.
         folder: of the run; the best model goes there in Hugging Face's layout.
         epochs, learning_rate, patience: the options above.
+        save_every: steps between two states, see `resuming.fit`.
         title: over the picture of the curves.
         loss: by default the cross-entropy over all labels but -100.
     """
-    import keras
-
-    from keras_llm.training.callbacks import Curves, Measure, Progress, SaveBest
+    from keras_llm.training import resuming
+    from keras_llm.training.callbacks import Curves, Guard, Measure, Progress, SaveBest
     from keras_llm.training.losses import TokenCrossEntropy
     from keras_llm.training.optimizers import AdamW, WarmupCosine
 
@@ -120,20 +122,21 @@ def fit(model, train, measure, monitor, folder, epochs, learning_rate, patience,
     optimizer = AdamW(rate, weight_decay=0.01, beta_2=0.999, epsilon=1e-6)
     # Batches come in several lengths: XLA would compile a step for each, and is no faster here.
     model.compile(optimizer, loss or TokenCrossEntropy(), jit_compile=False)
-    model.fit(
-        train.stream(),
-        steps_per_epoch=train.steps_per_epoch,
+    callbacks = [
+        Guard(),
+        Measure(measure),
+        SaveBest(folder, f"val_{monitor}", "max", patience),
+        Progress(steps, train.batch_size, "texts", monitor=(f"val_{monitor}",)),
+        Curves(folder, "loss", f"val_{monitor}", title),
+    ]
+    resuming.fit(
+        model,
+        train,
+        folder,
         epochs=epochs,
-        shuffle=False,
-        verbose=0,
-        callbacks=[
-            keras.callbacks.TerminateOnNaN(),
-            Measure(measure),
-            SaveBest(folder, f"val_{monitor}", "max"),
-            Progress(steps, train.batch_size, "texts", monitor=(f"val_{monitor}",)),
-            Curves(folder, "loss", f"val_{monitor}", title),
-            keras.callbacks.EarlyStopping(f"val_{monitor}", patience=patience, mode="max"),
-        ],
+        steps_per_epoch=train.steps_per_epoch,
+        callbacks=callbacks,
+        save_every=save_every,
     )
 
 

@@ -7,7 +7,13 @@ import numpy as np
 from typer import Option
 
 from keras_llm.recipes import runs, scratch
-from keras_llm.recipes.options import DataDir, Output, Result, Seed
+from keras_llm.recipes.options import (
+    DataDir,
+    Output,
+    Result,
+    SaveEvery,
+    Seed,
+)
 
 Text = Annotated[
     str, Option("--data", "-d", help="A text file, a folder of them, or a name from `keras-llm datasets`.")
@@ -47,6 +53,7 @@ def train_gpt2(
     evaluate_on: Annotated[
         int, Option(help="Batches of validation text at each look; at the end all of it is used.")
     ] = 20,
+    save_every: SaveEvery = 500,
     seed: Seed = 0,
     tensorboard: Annotated[bool, Option(help="Also write logs for TensorBoard.")] = False,
     output: Output = None,
@@ -107,6 +114,7 @@ def train_gpt2(
         title=f"GPT-2 ({size})",
         metrics=[Perplexity()],
         tensorboard=tensorboard,
+        save_every=save_every,
     )
 
     # The figures of the model that was kept, on the whole validation text

@@ -23,6 +23,10 @@ SummaryColumn = Annotated[
 LabelColumn = Annotated[str | None, Option(help="Name or position of the label, if it is not `label`.")]
 DataDir = Annotated[str | None, Option(help="Where TensorFlow Datasets keeps its prepared sets.")]
 Seed = Annotated[int, Option(help="Of weights, dropout and the order of the data.")]
+SaveEvery = Annotated[
+    int,
+    Option(help="Steps between two states on disk: a run that is cut goes on there with the same command."),
+]
 Output = Annotated[str | None, Option(help="Folder of the run; by default the next free one under runs/.")]
 Result = Annotated[
     str | None, Option(help="Also write the figures, with all that led to them, to this JSON file.")

@@ -1,5 +1,6 @@
 """The folder of a run: what it holds, how it is begun and how it is opened again."""
 
+import json
 import pathlib
 import time
 
@@ -21,31 +22,47 @@ COMMANDS = {
 }
 
 
-def free_folder(output, name):
-    """The folder of a new run: `output`, which must not hold a run yet, or the next free name under `runs/`."""
+def free_folder(output, name, settings=None):
+    """The folder for a run: `output`, or the first of `runs/NAME`, `runs/NAME-2`, ... that may be used.
+
+    A folder may be used if it holds no run, or one with the same settings that was cut and can go on.
+
+    Raises:
+        ValueError: `output` holds another run, or one that is finished.
+    """
     if output is not None:
         folder = pathlib.Path(output)
-        if (folder / SETTINGS).exists():
-            raise ValueError(f"{folder} already holds a run. Choose another --output, or remove that folder.")
+        if not _may_be_used(folder, settings):
+            raise ValueError(
+                f"{folder} already holds a run, finished or with other options. Choose another --output, or remove "
+                "that folder."
+            )
         return folder
     names = (
         pathlib.Path("runs") / f"{name}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 10_000)))
     )
-    return next(folder for folder in names if not (folder / SETTINGS).exists())
+    return next(folder for folder in names if _may_be_used(folder, settings))
+
+
+def _may_be_used(folder, settings):
+    if not (folder / SETTINGS).exists():
+        return True
+    return not (folder / METRICS).exists() and read_json(folder / SETTINGS) == settings
 
 
 def begin(output, command, arguments):
-    """Makes the folder of a new run and writes its settings there.
+    """Makes the folder of a new run and writes its settings there; or finds that of the same run, which was cut.
 
     Args:
         output: see `free_folder`.
         command: words of the command line, such as `"train gpt2"`.
         arguments: dict of its options, so that `--config run.json` repeats the run.
     """
-    folder = free_folder(output, command.split()[-1])
-    folder.mkdir(parents=True, exist_ok=True)
     arguments = {name: value for name, value in arguments.items() if name not in ("output", "result")}
-    write_json(folder / SETTINGS, {"command": command, "arguments": arguments})
+    settings = json.loads(json.dumps({"command": command, "arguments": arguments}))
+    folder = free_folder(output, command.split()[-1], settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / SETTINGS, settings)
     return folder
 
 
@@ -63,8 +80,8 @@ def finish(folder, metrics, started, data, arguments):
         The seconds since the beginning.
     """
     from keras_llm.training.results import write_result
+    from keras_llm.training.resuming import remove_states
 
-    write_json(folder / METRICS, metrics)
     seconds = time.perf_counter() - started
     if arguments["result"]:
         used = {name: [str(row) for row in rows] for name, rows in data.items()}
@@ -72,6 +89,8 @@ def finish(folder, metrics, started, data, arguments):
         write_result(
             arguments["result"], seed=arguments["seed"], data=used, wall_seconds=seconds, metrics=metrics
         )
+    write_json(folder / METRICS, metrics)  # the run is finished
+    remove_states(folder)
     return seconds
 
 

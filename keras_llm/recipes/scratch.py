@@ -15,6 +15,7 @@ def fit(
     tokens_per_step,
     keep,
     title,
+    save_every,
     monitor="val_perplexity",
     metrics=(),
     tensorboard=False,
@@ -41,10 +42,12 @@ def fit(
         averaging: validate and keep an exponential moving average of the weights; 0.99 averages over about 100
             steps.
         jit_compile: whether XLA compiles the step, once for each shape of batches.
+        save_every: steps between two states that the run can go on from, beside the one after each look.
     """
     import keras
 
-    from keras_llm.training.callbacks import Curves, Progress, SaveBest
+    from keras_llm.training import resuming
+    from keras_llm.training.callbacks import AveragedWeights, Curves, Guard, Progress, SaveBest
     from keras_llm.training.losses import TokenCrossEntropy, TokenLoss
     from keras_llm.training.optimizers import AdamW, WarmupCosine
 
@@ -60,20 +63,21 @@ def fit(
         jit_compile=jit_compile,
     )
     callbacks = [
-        *([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if average else []),
+        *([AveragedWeights()] if average else []),
+        Guard(),
         SaveBest(keep),
         Progress(steps, tokens_per_step, monitor=(monitor,)),
         Curves(folder, title=title, other=monitor),
-        keras.callbacks.TerminateOnNaN(),
     ]
     if tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard", update_freq=10))
-    model.fit(
-        train.stream(),
-        steps_per_epoch=steps_between,
+    resuming.fit(
+        model,
+        train,
+        folder,
         epochs=looks,
-        validation_data=validation.stream(),
+        steps_per_epoch=steps_between,
         callbacks=callbacks,
-        shuffle=False,
-        verbose=0,
+        save_every=save_every,
+        validation=validation,
     )

@@ -71,8 +71,9 @@ def train(command, arguments, texts, used, measure, started):
 
     Args:
         command: such as `"train translate"`.
-        arguments: dict of its options: those above by their names, and `output`, `result`, `seed`, `tensorboard`,
-            `weight_decay`; perhaps `separate`; and `summary_length`, where targets have a length of their own.
+        arguments: dict of its options: those above by their names, and `output`, `result`, `save_every`, `seed`,
+            `tensorboard`, `weight_decay`; perhaps `separate`; and `summary_length`, where targets have a length of
+            their own.
         texts: dict of split to a pair of lists of strings, sources and targets.
         used: dict of name to rows, see `runs.finish`.
         measure: a function of a `BeamSearch` and a split, which gives a dict of figures, and a text.
@@ -128,6 +129,7 @@ def train(command, arguments, texts, used, measure, started):
         "weight_decay",
         "tensorboard",
         "label_smoothing",
+        "save_every",
     )
     scratch.fit(
         model,

@@ -13,6 +13,7 @@ from keras_llm.recipes.options import (
     Output,
     PairColumn,
     Result,
+    SaveEvery,
     Seed,
     Test,
     TextColumn,
@@ -45,6 +46,7 @@ def train_similar(
     ] = 32,
     learning_rate: finetuning.LearningRate = 1e-4,
     dropout: finetuning.Dropout = 0.1,
+    save_every: SaveEvery = 500,
     seed: Seed = 0,
     output: Output = None,
     result: Result = None,
@@ -95,11 +97,12 @@ def train_similar(
         lambda: rank_pairs(model, tokenizer, pairs["validation"], length),
         "mean_reciprocal_rank",
         folder,
-        epochs,
-        learning_rate,
-        patience,
-        "BERT, near vectors",
-        PairCrossEntropy(),
+        epochs=epochs,
+        learning_rate=learning_rate,
+        patience=patience,
+        save_every=save_every,
+        title="BERT, near vectors",
+        loss=PairCrossEntropy(),
     )
 
     def measure(part):

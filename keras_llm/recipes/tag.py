@@ -3,7 +3,16 @@
 import time
 
 from keras_llm.recipes import finetuning
-from keras_llm.recipes.options import Data, DataDir, Output, Result, Seed, Test, Validation
+from keras_llm.recipes.options import (
+    Data,
+    DataDir,
+    Output,
+    Result,
+    SaveEvery,
+    Seed,
+    Test,
+    Validation,
+)
 from keras_llm.recipes.rows import load_splits, require_columns
 
 OVERLAP = 32  # pieces that two windows of a long sentence share
@@ -23,6 +32,7 @@ def train_tag(
     batch_size: finetuning.BatchSize = 32,
     learning_rate: finetuning.LearningRate = 2e-4,
     dropout: finetuning.Dropout = 0.1,
+    save_every: SaveEvery = 500,
     seed: Seed = 0,
     output: Output = None,
     result: Result = None,
@@ -87,10 +97,11 @@ def train_tag(
         lambda: measure(rows["validation"])[0],
         "entity_f1",
         folder,
-        epochs,
-        learning_rate,
-        patience,
-        "BERT, names in text",
+        epochs=epochs,
+        learning_rate=learning_rate,
+        patience=patience,
+        save_every=save_every,
+        title="BERT, names in text",
     )
     return finetuning.finish(model, measure, rows, folder, arguments, started, '"Some text"')
 

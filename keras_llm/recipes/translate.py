@@ -6,7 +6,16 @@ from typing import Annotated
 from typer import Option
 
 from keras_llm.recipes import sequences
-from keras_llm.recipes.options import Data, DataDir, Output, Result, Seed, Test, Validation
+from keras_llm.recipes.options import (
+    Data,
+    DataDir,
+    Output,
+    Result,
+    SaveEvery,
+    Seed,
+    Test,
+    Validation,
+)
 from keras_llm.recipes.rows import load_splits, require_columns, typed_columns, used_rows
 
 COMMAND = "train translate"
@@ -43,6 +52,7 @@ def train_translate(
     evaluate_every: sequences.EvaluateEvery = 200,
     beams: sequences.Beams = 4,
     length_penalty: sequences.LengthPenalty = 0.6,
+    save_every: SaveEvery = 500,
     seed: Seed = 0,
     tensorboard: Annotated[bool, Option(help="Also write logs for TensorBoard.")] = False,
     output: Output = None,

@@ -1,6 +1,7 @@
 """What happens beside training: the best model kept, progress printed, curves drawn."""
 
 import csv
+import math
 import pathlib
 import time
 
@@ -16,25 +17,129 @@ class SaveBest(keras.callbacks.Callback):
         path: a `.keras` file; or a folder, for Hugging Face's layout by the model's `save_pretrained`.
         monitor: the quantity in Keras' logs.
         mode: `"min"` or `"max"`: which way is better.
+        patience: end the training after so many evaluations in a row that were not better; None for never.
     """
 
-    def __init__(self, path, monitor="val_token_loss", mode="min"):
+    def __init__(self, path, monitor="val_token_loss", mode="min", patience=None):
         super().__init__()
         self.path = pathlib.Path(path)
         self.monitor = monitor
         self.sign = {"min": 1, "max": -1}[mode]
+        self.patience = patience
         self.best = None
+        self.waited = 0  # evaluations since the best one
 
     def on_epoch_end(self, epoch, logs=None):
         """Saves if it is better."""
-        value = logs[self.monitor]
+        value = float(logs[self.monitor])
+        self.waited += 1
         if self.best is None or self.sign * value < self.sign * self.best:
-            self.best = value
+            self.best, self.waited = value, 0
             if self.path.suffix == ".keras":
                 with atomic_path(self.path) as temporary:
                     self.model.save(temporary)
             else:
                 self.model.save_pretrained(self.path)
+        if self.waited == self.patience:
+            self.model.stop_training = True
+
+    def get_state(self):
+        """What it remembers."""
+        return {"best": self.best, "waited": self.waited}
+
+    def set_state(self, state):
+        """The reverse of `get_state`."""
+        self.best, self.waited = state["best"], state["waited"]
+
+
+class AveragedWeights(keras.callbacks.Callback):
+    """Puts the moving average of the weights in their place, for evaluations and for what is saved.
+
+    It must be the first of the callbacks, and the optimizer our `AdamW` with `use_ema=True`. Keras' own
+    `SwapEMAWeights` adds and subtracts, so that each swap changes the weights by a rounding error, and at the end of
+    each `fit` it drops those that were trained.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.inside = False  # whether the model has the average, and the optimizer keeps what is trained
+
+    def _put(self, inside):
+        if self.inside != inside:
+            optimizer = self.model.optimizer
+            for weight, average in zip(
+                optimizer._trainable_variables, optimizer._model_variables_moving_average
+            ):
+                value = keras.ops.convert_to_numpy(weight)
+                weight.assign(keras.ops.convert_to_numpy(average))
+                average.assign(value)
+            self.inside = inside
+
+    def on_test_begin(self, logs=None):
+        """The average."""
+        self._put(True)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """The average, for the callbacks behind this one, and after the last epoch for good."""
+        self._put(True)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """The weights that are trained."""
+        self._put(False)
+
+
+class Guard(keras.callbacks.Callback):
+    """Ends a training whose loss is no number any more, and tells when the loss jumps.
+
+    A jump is a loss of more than twice the usual one, and further above it than eight times the usual distance. The
+    loss of a batch is worked out from Keras' running mean, as if all batches had as many rows.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.done = 0
+        self.batches, self.mean = 0, 0.0  # of the epoch
+        self.usual = self.distance = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Keras' mean begins anew, but for the rest of a cut epoch."""
+        if self.done != self.resumed_at:
+            self.batches, self.mean = 0, 0.0
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Looks at the loss."""
+        self.done += 1
+        self.batches += 1
+        mean = float(logs["loss"])
+        if not math.isfinite(mean):
+            raise ValueError(
+                f"The loss is {mean} at step {self.done:,}, in batch {self.done - 1} of the training data. A lower "
+                "learning rate or a longer warmup helps where it is too high; else look what is special in that batch."
+            )
+        loss = self.batches * mean - (self.batches - 1) * self.mean
+        self.mean = mean
+        if self.usual is None:
+            self.usual, self.distance = loss, abs(loss)
+        above = loss - self.usual
+        if above > max(self.usual, 8 * self.distance):
+            print(
+                f"  step {self.done:>6,}: the loss jumps to {loss:.3f}; about {self.usual:.3f} was usual",
+                flush=True,
+            )
+        self.usual += above / 20
+        self.distance += (abs(above) - self.distance) / 20
+
+    resumed_at = None
+
+    def get_state(self):
+        """What it remembers."""
+        names = ("done", "batches", "mean", "usual", "distance")
+        return {name: getattr(self, name) for name in names}
+
+    def set_state(self, state):
+        """The reverse of `get_state`."""
+        vars(self).update(state)
+        self.resumed_at = self.done
 
 
 class Measure(keras.callbacks.Callback):
@@ -76,13 +181,23 @@ class Progress(keras.callbacks.Callback):
         self.every_seconds = every_seconds
         self.monitor = monitor
         self.done = 0
+        self.announced = False
+        self.shown = None  # when the last line was printed
+
+    def get_state(self):
+        """What it remembers."""
+        return {"done": self.done}
+
+    def set_state(self, state):
+        """The reverse of `get_state`."""
+        self.done = state["done"]
 
     def on_train_begin(self, logs=None):
         """Tells that the first step takes longer."""
-        print(
-            f"Training for {self.total_steps:,} steps. The first one compiles the model, which takes a while."
-        )
-        self.shown = None
+        if not self.announced:
+            self.announced = True
+            left = f"the other {self.total_steps - self.done:,}" if self.done else f"{self.total_steps:,}"
+            print(f"Training for {left} steps. The first one compiles the model, which takes a while.")
 
     def on_train_batch_end(self, batch, logs=None):
         """Counts, and prints when it is time."""
@@ -128,6 +243,14 @@ class Curves(keras.callbacks.Callback):
         self.title = title
         self.rows = []
         self.done = 0
+
+    def get_state(self):
+        """What it remembers."""
+        return {"rows": self.rows, "done": self.done}
+
+    def set_state(self, state):
+        """The reverse of `get_state`."""
+        self.rows, self.done = state["rows"], state["done"]
 
     def on_train_batch_end(self, batch, logs=None):
         """Counts the steps."""

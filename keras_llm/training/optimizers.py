@@ -128,6 +128,9 @@ class AdamW(keras.optimizers.Optimizer):
             start += size
         _assign(targets, values)
 
+    def finalize_variable_values(self, var_list):
+        """Nothing: with `use_ema`, the callback `AveragedWeights` says when the average takes the weights' place."""
+
     def get_config(self):
         """The constructor's arguments."""
         return {

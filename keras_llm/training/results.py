@@ -47,7 +47,9 @@ def checksum(content):
     """SHA-256 of a file (a `pathlib.Path`), of a text, or of a list of texts, each ended by a zero byte."""
     digest = hashlib.sha256()
     if isinstance(content, pathlib.Path):
-        digest.update(content.read_bytes())
+        with open(content, "rb") as file:
+            while block := file.read(1 << 24):
+                digest.update(block)
     elif isinstance(content, str):
         digest.update(content.encode("utf-8"))
     else:
