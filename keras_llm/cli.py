@@ -5,7 +5,6 @@ import functools
 import inspect
 import os
 import re
-import signal
 import sys
 import threading
 from typing import Annotated
@@ -52,9 +51,9 @@ def main():
             raise
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt as stopped:
-        print(f"\n{stopped or 'Stopped.'}", file=sys.stderr)
-        sys.exit(128 + getattr(stopped, "signal", signal.SIGINT))
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        sys.exit(130)
 
 
 # TensorFlow's and XLA's notes to their developers, such as "I0000 00:00:17 port.cc:153] oneDNN ...".

@@ -11,6 +11,7 @@ import os
 import pathlib
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import warnings
@@ -26,20 +27,8 @@ ARRAYS, FACTS = "arrays.safetensors", "state.json"
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Interrupted(KeyboardInterrupt):
-    """Training was asked to stop by a signal, and its state was saved.
-
-    Args:
-        number: of the signal, which is kept as `signal`.
-        step: the steps that are done.
-        folder: where the state is.
-    """
-
-    def __init__(self, number, step, folder):
-        super().__init__(
-            f"Stopped after step {step:,}, which is saved in {folder}/. The same command goes on from there."
-        )
-        self.signal = number
+class Interrupted(SystemExit):
+    """Training was asked to stop by a signal, and its state was saved; a script ends with 128 + the signal's number."""
 
 
 def fit(model, train, folder, *, epochs, steps_per_epoch, callbacks, save_every, validation=None):
@@ -144,7 +133,9 @@ class RunState(keras.callbacks.Callback):
     def stop_if_asked(self):
         """Raises `Interrupted` if a signal came."""
         if self.signal:
-            raise Interrupted(self.signal, self.saved, self.folder.parent)
+            place = f"Stopped after step {self.saved:,}, which is saved in {self.folder.parent}/."
+            print(f"{place} The same command goes on from there.", file=sys.stderr)
+            raise Interrupted(128 + self.signal)
 
     @contextlib.contextmanager
     def watch_signals(self):
