@@ -73,7 +73,9 @@ def test_a_layer_computes_the_formula_of_the_paper():
         for variable in (layer._kernel, layer.bias, layer.lora_kernel_a, layer.lora_kernel_b)
     )
     assert a.shape == (16, 4) and b.shape == (4, 16)
-    np.testing.assert_allclose(np.asarray(layer(x)), x @ kernel + bias + 12 / 4 * x @ a @ b, rtol=2e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        np.asarray(layer(x)), x @ kernel + bias + 12 / 4 * x @ a @ b, rtol=2e-5, atol=1e-5
+    )
 
 
 def test_only_adapters_are_trained_and_have_an_optimizer_s_memory():

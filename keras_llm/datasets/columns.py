@@ -164,10 +164,16 @@ def _instruction(values, where):
 
 def _choices(values, where):
     choices, answer = values["choices"], values["answer"]
-    if not isinstance(choices, list) or len(choices) < 2 or not all(isinstance(c, str) and c for c in choices):
+    if (
+        not isinstance(choices, list)
+        or len(choices) < 2
+        or not all(isinstance(c, str) and c for c in choices)
+    ):
         raise ValueError(f"{where}: choices must be a list of at least two texts, got {choices!r}.")
     if not isinstance(answer, int) or not 0 <= answer < len(choices):
-        raise ValueError(f"{where}: answer must be the place of a choice, 0 to {len(choices) - 1}, got {answer!r}.")
+        raise ValueError(
+            f"{where}: answer must be the place of a choice, 0 to {len(choices) - 1}, got {answer!r}."
+        )
     return {"context": _text(values["context"], "context", where), "choices": list(choices), "answer": answer}
 
 

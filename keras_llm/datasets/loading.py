@@ -114,7 +114,9 @@ def _grouping_text(row):
         return next(message["content"] for message in row["messages"] if message["role"] == "user")
     if "tokens" in row:
         return " ".join(row["tokens"])
-    return next(row[column] for column in ("context", "source", "document", "text", "prompt") if column in row)
+    return next(
+        row[column] for column in ("context", "source", "document", "text", "prompt") if column in row
+    )
 
 
 def _part_of_text(text, source, split):
