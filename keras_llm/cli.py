@@ -15,6 +15,7 @@ from typer import Argument, Option
 from keras_llm.files import read_json
 from keras_llm.recipes.answer import evaluate_answer, train_answer
 from keras_llm.recipes.bert import train_bert
+from keras_llm.recipes.chat import chat, evaluate_chat, train_chat
 from keras_llm.recipes.classify import evaluate_classify, train_classify
 from keras_llm.recipes.extract import evaluate_extract, train_extract
 from keras_llm.recipes.gpt2 import evaluate_gpt2, load_texts, train_gpt2
@@ -23,7 +24,7 @@ from keras_llm.recipes.options import DataDir
 from keras_llm.recipes.predict import predict
 from keras_llm.recipes.quickstart import quickstart
 from keras_llm.recipes.rows import source_of
-from keras_llm.recipes.runs import arguments_of, command_of, open_run
+from keras_llm.recipes.runs import CAUSAL, arguments_of, command_of, open_causal
 from keras_llm.recipes.similar import evaluate_similar, train_similar
 from keras_llm.recipes.summarize import evaluate_summarize, train_summarize
 from keras_llm.recipes.tag import evaluate_tag, train_tag
@@ -129,12 +130,15 @@ train.command("similar")(_configured(train_similar))
 train.command("translate")(_configured(train_translate))
 train.command("summarize")(_configured(train_summarize))
 train.command("extract")(_configured(train_extract))
+train.command("chat")(_configured(train_chat))
 app.command()(quickstart)
+app.command()(chat)
 app.command()(predict)
 
 # How the model that a command trained is measured: functions of the run, a source and a part of it.
 EVALUATE = {
     "train gpt2": evaluate_gpt2,
+    "train chat": evaluate_chat,
     "train lstm": evaluate_lstm,
     "train classify": evaluate_classify,
     "train tag": evaluate_tag,
@@ -201,10 +205,10 @@ def generate(
 
     sampler = Sampler(temperature, top_k, top_p, min_p, repetition_penalty)
     command = command_of(model)
-    if command != "train gpt2":
+    if command not in CAUSAL:
         kind = {"train lstm": "an LSTM", "train translate": "a translator", "train summarize": "a summarizer"}
         raise ValueError(f"{model} is {kind.get(command, 'a BERT')}; prompts are continued by a GPT-2.")
-    network, text_tokenizer, _ = open_run(model)
+    network, text_tokenizer, _ = open_causal(model)
     writer = TextGenerator(network, text_tokenizer)
     print(prompt, end="", flush=True)
     overflow = "slide" if slide else "error"
