@@ -158,7 +158,7 @@ def open_run(folder, command="train gpt2"):
 
     path = pathlib.Path(folder)
     arguments = arguments_of(folder, command)
-    if not (path / SETTINGS).is_file():
+    if not (path / SETTINGS).is_file() or (path / "config.json").is_file():
         return GPT2Model.from_pretrained(folder), Tokenizer.from_pretrained(folder), arguments
     if not (path / MODEL).is_file():
         raise FileNotFoundError(f"{path} has no {MODEL}: its training ended before the first evaluation.")
