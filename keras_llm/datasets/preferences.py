@@ -1,5 +1,7 @@
 """Pairs of answers to learn preferences from."""
 
+import itertools
+
 import numpy as np
 
 from keras_llm.datasets.labels import IGNORED_LABEL
@@ -9,21 +11,22 @@ def mismatched_answers(rows, seed=0):
     """Preferences without a judge: the answer to a question is better than the answer to another one.
 
     Args:
-        rows: dialogues, `{"messages"}`; of each, the first message of the user and the answer to it are taken.
+        rows: dialogues, `{"messages"}`; of each, the first message of the user that has an answer, and that answer.
         seed: which of the other answers is the worse one.
 
     Returns:
         A list of `{"prompt", "chosen", "rejected"}`, one for each dialogue whose two answers differ.
 
     Raises:
-        ValueError: there are fewer than two dialogues.
+        ValueError: there are fewer than two such dialogues.
     """
     turns = []
     for row in rows:
-        contents = [message["content"] for message in row["messages"] if message["role"] != "system"]
-        turns.append(contents[:2])
+        pairs = itertools.pairwise(row["messages"])
+        answered = ((a, b) for a, b in pairs if (a["role"], b["role"]) == ("user", "assistant"))
+        turns += [(a["content"], b["content"]) for a, b in itertools.islice(answered, 1)]
     if len(turns) < 2:
-        raise ValueError(f"There must be at least two dialogues, not {len(turns)}.")
+        raise ValueError(f"There must be at least two dialogues with an answer, not {len(turns)}.")
     order = np.random.default_rng(seed).permutation(len(turns))
     other = dict(zip(order, np.roll(order, 1)))  # each answer is the worse one once
     pairs = (
