@@ -4,8 +4,8 @@
 
 It goes on from the fully tuned model of `benchmarks/chat_instruction.py`, which must have run before with the same
 --data. Of each instruction, the preferred answer is its own, the other one that of another instruction of the same
-part of the data; so nobody has to judge. The pairs stay as files under --output. Several learning rates are tried, the one with
-the best preferences on the validation pairs is kept, and only that model sees the test pairs.
+part of the data; so nobody has to judge. The pairs stay as files under --output. Several learning rates are tried, the
+one with the best preferences on the validation pairs is kept, and only that model sees the test pairs.
 """
 
 import argparse

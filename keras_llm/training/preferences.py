@@ -14,6 +14,8 @@ from keras_llm.training.losses import token_losses
 class PairScorer(keras.Model):
     """How likely a causal language model finds the two answers of a pair.
 
+    Dropout is always off: the reference was scored without it, and its noise would look like a change.
+
     Args:
         model: a causal language model such as `GPT2Model`; it is what is trained.
     """
@@ -25,14 +27,13 @@ class PairScorer(keras.Model):
     def build(self, input_shape=None):
         """Nothing: the model has its variables."""
 
-    def call(self, pairs, training=None):
+    def call(self, pairs):
         """Reads prompts with their answers.
 
         Args:
             pairs: a dict of int `[batch, T]`: `chosen_ids` and `rejected_ids`, each a prompt and one of its
                 answers, padded on the right; `chosen_answer` and `rejected_answer`, 1 at the tokens of the answer
                 and 0 elsewhere.
-            training: whether dropout is on.
 
         Returns:
             float32 `[batch, 2]`: the log-probability of the chosen and of the rejected answer, the sum over its
@@ -40,7 +41,7 @@ class PairScorer(keras.Model):
         """
         token_ids = ops.concatenate([pairs["chosen_ids"], pairs["rejected_ids"]])  # [2 * batch, T]
         answer = ops.concatenate([pairs["chosen_answer"], pairs["rejected_answer"]])  # [2 * batch, T]
-        logits = self.model(token_ids, training=training)  # [2 * batch, T, vocabulary_size]
+        logits = self.model(token_ids, training=False)  # [2 * batch, T, vocabulary_size]
         labels = ops.where(ops.equal(answer, 1), token_ids, IGNORED_LABEL)
         losses, _ = token_losses(labels[:, 1:], logits[:, :-1])  # [2 * batch, T - 1]
         sums = ops.reshape(-ops.sum(losses, axis=1), (2, -1))  # [2, batch]
