@@ -28,7 +28,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--text", default="wikitext2/train.txt", help="raw text to pretrain on")
     parser.add_argument("--data", default="instruction/instruction-data.json")
-    parser.add_argument("--steps", type=int, default=1500, help="of pretraining")
+    parser.add_argument("--steps", type=int, default=1000, help="of pretraining")
     parser.add_argument("--epochs", type=int, default=8, help="of tuning")
     parser.add_argument("--output", default="runs/chat_instruction", help="folder for the runs")
     parser.add_argument("--result", help="JSON file for the figures")
