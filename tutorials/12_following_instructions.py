@@ -331,9 +331,9 @@ with tempfile.TemporaryDirectory() as folder:
 #
 # ## What was corrected
 #
-# All five articles name dialogue among the uses of a language model, and two say that "pretraining and fine-tuning" make
-# it; none shows how. What is missing is small, and all of it is above: a mark for each speaker, an end of the answer, and
-# a loss that counts the answer alone.
+# Four of the five articles name dialogue among the uses of a language model; one says that pretraining and fine-tuning
+# make it ([CORRECTIONS.md](CORRECTIONS.md), article 003); none shows how. What is missing is small, and all of it is
+# above: a mark for each speaker, an end of the answer, and a loss that counts the answer alone.
 #
 # ## Exercises
 #

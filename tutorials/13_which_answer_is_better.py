@@ -220,8 +220,7 @@ plt.show()
 #
 # ## What was corrected
 #
-# The articles do not go so far: for them a model is finished when it is fine-tuned. What they say of quality, that it is
-# a matter of more data, holds here as well: a preference over 170 questions cannot teach what fits a question.
+# Nothing: the articles do not speak of preferences. For them a model is finished when it is fine-tuned.
 #
 # ## Exercises
 #
