@@ -18,6 +18,7 @@ _HOMES = {
     "BertQuestionAnswerer": "keras_llm.models.bert",
     "BertSentenceEmbedder": "keras_llm.models.bert",
     "BertTokenClassifier": "keras_llm.models.bert",
+    "Chat": "keras_llm.generation.chat",
     "GPT2Model": "keras_llm.models.gpt2",
     "Sampler": "keras_llm.generation.sampling",
     "SquaredError": "keras_llm.training.losses",

@@ -15,15 +15,18 @@ from typer import Argument, Option
 from keras_llm.files import read_json
 from keras_llm.recipes.answer import evaluate_answer, train_answer
 from keras_llm.recipes.bert import train_bert
+from keras_llm.recipes.chat import chat, evaluate_chat, train_chat
 from keras_llm.recipes.classify import evaluate_classify, train_classify
 from keras_llm.recipes.extract import evaluate_extract, train_extract
 from keras_llm.recipes.gpt2 import evaluate_gpt2, load_texts, train_gpt2
+from keras_llm.recipes.likelihood import evaluate_task
 from keras_llm.recipes.lstm import evaluate_lstm, train_lstm
 from keras_llm.recipes.options import DataDir
 from keras_llm.recipes.predict import predict
+from keras_llm.recipes.preferences import train_preferences
 from keras_llm.recipes.quickstart import quickstart
 from keras_llm.recipes.rows import source_of
-from keras_llm.recipes.runs import arguments_of, command_of, open_run
+from keras_llm.recipes.runs import CAUSAL, arguments_of, command_of, open_causal
 from keras_llm.recipes.similar import evaluate_similar, train_similar
 from keras_llm.recipes.summarize import evaluate_summarize, train_summarize
 from keras_llm.recipes.tag import evaluate_tag, train_tag
@@ -129,12 +132,16 @@ train.command("similar")(_configured(train_similar))
 train.command("translate")(_configured(train_translate))
 train.command("summarize")(_configured(train_summarize))
 train.command("extract")(_configured(train_extract))
+train.command("chat")(_configured(train_chat))
+train.command("preferences")(_configured(train_preferences))
 app.command()(quickstart)
+app.command()(chat)
 app.command()(predict)
 
 # How the model that a command trained is measured: functions of the run, a source and a part of it.
 EVALUATE = {
     "train gpt2": evaluate_gpt2,
+    "train chat": evaluate_chat,
     "train lstm": evaluate_lstm,
     "train classify": evaluate_classify,
     "train tag": evaluate_tag,
@@ -158,8 +165,22 @@ def evaluate(
         str | None, Option(help="Part of the data: train, validation or test; `all` for all of it.")
     ] = "validation",
     data_dir: DataDir = None,
+    stride: Annotated[
+        int | None,
+        Option(help="For a GPT-2's perplexity: overlapping windows, so many tokens from one to the next."),
+    ] = None,
+    task: Annotated[
+        str | None,
+        Option(
+            help="For a GPT-2: a file with context, choices and answer; or with text, whose last word is asked."
+        ),
+    ] = None,
+    delimiter: Annotated[str, Option(help="Between context and choice of a --task.")] = " ",
 ):
     """Measure a trained model by what its task is judged by: perplexity, accuracy, F1, ..."""
+    if task is not None:
+        print(f"{task}: {evaluate_task(model, task, delimiter)[1]}")
+        return
     split = None if split == "all" else split
     command = command_of(model)
     if command not in EVALUATE:
@@ -169,7 +190,12 @@ def evaluate(
         if "data" not in arguments:
             raise ValueError("This model has no text of its own: give one with --data.")
         data, split = source_of(split, *(arguments.get(name) for name in ("data", "validation", "test")))
-    _, text = EVALUATE[command](model, data, split, data_dir)
+    options = {}
+    if stride is not None:
+        if EVALUATE[command] is not evaluate_gpt2:
+            raise ValueError(f"--stride is for a perplexity on running text, not for a run of `{command}`.")
+        options = {"stride": stride}
+    _, text = EVALUATE[command](model, data, split, data_dir, **options)
     print(f"{data} ({split or 'all'}): {text}")
 
 
@@ -201,10 +227,10 @@ def generate(
 
     sampler = Sampler(temperature, top_k, top_p, min_p, repetition_penalty)
     command = command_of(model)
-    if command != "train gpt2":
+    if command not in CAUSAL:
         kind = {"train lstm": "an LSTM", "train translate": "a translator", "train summarize": "a summarizer"}
         raise ValueError(f"{model} is {kind.get(command, 'a BERT')}; prompts are continued by a GPT-2.")
-    network, text_tokenizer, _ = open_run(model)
+    network, text_tokenizer, _ = open_causal(model)
     writer = TextGenerator(network, text_tokenizer)
     print(prompt, end="", flush=True)
     overflow = "slide" if slide else "error"

@@ -7,6 +7,9 @@
 TASKS = {
     "question answering": (("context", "question"), ("id", "answers", "answer", "answer_start")),
     "dialogue": (("messages",), ()),
+    "instructions": (("instruction", "output"), ("input",)),
+    "preferences": (("prompt", "chosen", "rejected"), ()),
+    "multiple choice": (("context", "choices", "answer"), ()),
     "tagging": (("tokens", "tags"), ()),
     "translation": (("source", "target"), ()),
     "summaries": (("document", "summary"), ("references",)),
@@ -87,6 +90,10 @@ def standard_row(values, where, number):
             raise ValueError(f"{where}: the column {column} is missing.")
     if "question" in values:
         return _question({"id": number} | values, where)
+    if "instruction" in values:
+        return _instruction(values, where)
+    if "choices" in values:
+        return _choices(values, where)
     if "messages" in values:
         return {"messages": _messages(values["messages"], where)}
     if "tokens" in values:
@@ -145,6 +152,29 @@ def _messages(messages, where):
     if not any(message["role"] == "user" for message in messages):
         raise ValueError(f"{where}: a dialogue needs a message of the user.")
     return [{"role": message["role"], "content": message["content"]} for message in messages]
+
+
+def _instruction(values, where):
+    """An instruction and its output as a dialogue of two messages; an input stands below the instruction."""
+    texts = {column: _text(value, column, where) for column, value in values.items()}
+    asked = "\n\n".join(text for text in (texts["instruction"], texts.get("input", "")) if text)
+    turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": texts["output"]}]
+    return {"messages": turns}
+
+
+def _choices(values, where):
+    choices, answer = values["choices"], values["answer"]
+    if (
+        not isinstance(choices, list)
+        or len(choices) < 2
+        or not all(isinstance(c, str) and c for c in choices)
+    ):
+        raise ValueError(f"{where}: choices must be a list of at least two texts, got {choices!r}.")
+    if not isinstance(answer, int) or not 0 <= answer < len(choices):
+        raise ValueError(
+            f"{where}: answer must be the place of a choice, 0 to {len(choices) - 1}, got {answer!r}."
+        )
+    return {"context": _text(values["context"], "context", where), "choices": list(choices), "answer": answer}
 
 
 def _tagged(tokens, tags, where):

@@ -21,7 +21,9 @@ def load(source, split=None, data_dir=None, columns=None):
     | question answering | `id`, `context`, `question`, `answers` (a list of `{"text", "start"}`) |
     | translation | `source`, `target` |
     | summaries | `document`, `summary`, where there are several also `references` (a list of strings) |
-    | dialogue | `messages` (a list of `{"role", "content"}`) |
+    | dialogue | `messages` (a list of `{"role", "content"}`); also made of `instruction`, `input` and `output` |
+    | preferences | `prompt`, `chosen`, `rejected` |
+    | multiple choice | `context`, `choices` (a list of strings), `answer` (the place of the right one, from 0) |
 
     A set from TFDS has its own splits. Of a file or a bundled sample, the rows are drawn by a hash of their
     text, 80 % for training and 10 % each for validation and test; the rows of one context or one dialogue
@@ -112,7 +114,9 @@ def _grouping_text(row):
         return next(message["content"] for message in row["messages"] if message["role"] == "user")
     if "tokens" in row:
         return " ".join(row["tokens"])
-    return next(row[column] for column in ("context", "source", "document", "text") if column in row)
+    return next(
+        row[column] for column in ("context", "source", "document", "text", "prompt") if column in row
+    )
 
 
 def _part_of_text(text, source, split):

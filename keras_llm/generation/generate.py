@@ -71,7 +71,7 @@ class TextGenerator:
         return texts[0] if single else texts
 
     def stream(self, prompt, max_new_tokens=100, sampler=None, seed=0, stop=None, overflow="error"):
-        """Like `generate` for one prompt, but yields each piece of text as soon as it is written."""
+        """Like `generate` for one prompt, a string or token ids, but yields each piece of text as it is written."""
         ids, shown = [], ""
         rows = self.stream_ids(
             [self._encode(prompt)], max_new_tokens, sampler, seed, self._stop_ids(stop), overflow
@@ -89,7 +89,7 @@ class TextGenerator:
     def _encode(self, prompt):
         if self.tokenizer is None:
             raise ValueError("This TextGenerator has no tokenizer: give it one, or use generate_ids.")
-        token_ids = self.tokenizer.encode(prompt)
+        token_ids = self.tokenizer.encode(prompt) if isinstance(prompt, str) else list(prompt)
         if not token_ids:
             raise ValueError("The prompt is empty; begin with at least one word.")
         return token_ids

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_llm.layers.positions import RotaryEmbedding, token_positions
+from keras_llm.layers.positions import RotaryEmbedding, same_segment, token_positions
 
 
 @keras.saving.register_keras_serializable(package="keras_llm")
@@ -78,6 +78,7 @@ class MultiHeadAttention(keras.layers.Layer):
         padding_mask=None,
         cache=None,
         position=0,
+        segment_ids=None,
         return_attention=False,
         training=None,
     ):
@@ -92,6 +93,8 @@ class MultiHeadAttention(keras.layers.Layer):
             cache: for decoding step by step, a pair (keys, values) of `[batch, num_heads, K, head_dim]`
                 whose first `position` places are filled. The keys and values of `x` are written behind.
             position: int or scalar tensor, see `cache`.
+            segment_ids: int `[batch, T]`, for self-attention without a cache where several texts stand in a
+                row: a token sees those of its own segment alone.
             return_attention: also return the attention weights `[batch, num_heads, T, K]`.
             training: whether dropout is on.
 
@@ -103,7 +106,9 @@ class MultiHeadAttention(keras.layers.Layer):
         if source is None:
             key, value = self.project_source(x)  # [batch, num_heads, T, head_dim] each
             if self.rotary:
-                positions = token_positions(ops.shape(x)[1], position, padding_mask)  # [T] or [batch, T]
+                positions = token_positions(
+                    ops.shape(x)[1], position, padding_mask, segment_ids
+                )  # [T] or [batch, T]
                 query, key = self.rotary(query, positions), self.rotary(key, positions)
         else:
             key, value = source if isinstance(source, (tuple, list)) else self.project_source(source)
@@ -114,7 +119,7 @@ class MultiHeadAttention(keras.layers.Layer):
 
         query = query * ops.cast(self.head_dim**-0.5, query.dtype)
         scores = ops.einsum("bnth,bnkh->bntk", query, key)  # [batch, num_heads, T, K]
-        mask = self._visible(ops.shape(x)[1], ops.shape(key)[2], position, padding_mask)
+        mask = self._visible(ops.shape(x)[1], ops.shape(key)[2], position, padding_mask, segment_ids)
         # The softmax is a sum of many exponentials: always in float32, also in mixed precision.
         scores = ops.cast(scores, "float32")
         if mask is not None:
@@ -143,7 +148,7 @@ class MultiHeadAttention(keras.layers.Layer):
         heads = ops.reshape(x, (batch, length, self.num_heads, self.head_dim))
         return ops.transpose(heads, (0, 2, 1, 3))  # [batch, num_heads, length, head_dim]
 
-    def _visible(self, query_length, key_length, position, padding_mask):
+    def _visible(self, query_length, key_length, position, padding_mask, segment_ids):
         """Which keys each query may see: bool, broadcastable to `[batch, num_heads, T, K]`, or None for all."""
         mask = None
         if self.causal:
@@ -152,6 +157,9 @@ class MultiHeadAttention(keras.layers.Layer):
         if padding_mask is not None:
             keys = ops.cast(padding_mask, "bool")[:, None, None, :]  # [batch, 1, 1, K]
             mask = keys if mask is None else ops.logical_and(mask, keys)  # [batch, 1, T or 1, K]
+        if segment_ids is not None:
+            own = same_segment(segment_ids)[:, None]  # [batch, 1, T, T]
+            mask = own if mask is None else ops.logical_and(mask, own)  # [batch, 1, T, T]
         return mask
 
     def get_config(self):

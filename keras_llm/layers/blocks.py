@@ -231,6 +231,7 @@ class DecoderBlock(_Block):
         source_mask=None,
         cache=None,
         position=0,
+        segment_ids=None,
         return_attention=False,
         training=None,
     ):
@@ -243,6 +244,7 @@ class DecoderBlock(_Block):
             source_mask: bool `[batch, S]`, True at the source's real tokens.
             cache: the pair (keys, values) of the self-attention, see `MultiHeadAttention`.
             position: how many places of the cache are filled.
+            segment_ids: int `[batch, T]`, of the self-attention, see `MultiHeadAttention`.
             return_attention: also return the weights of the last attention of the block: to the source
                 `[batch, num_heads, T, S]` if there is one, else to itself `[batch, num_heads, T, K]`.
             training: whether dropout is on.
@@ -260,6 +262,7 @@ class DecoderBlock(_Block):
                 padding_mask=padding_mask,
                 cache=cache,
                 position=position,
+                segment_ids=segment_ids,
                 return_attention=return_attention,
                 training=training,
             )

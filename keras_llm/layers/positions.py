@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 
-def token_positions(length, position=0, padding_mask=None):
+def token_positions(length, position=0, padding_mask=None, segment_ids=None):
     """Numbers the tokens of a batch from 0, skipping padding.
 
     Padding may stand left or right of a text: a token's number is the count of real tokens before it, so
@@ -17,15 +17,25 @@ def token_positions(length, position=0, padding_mask=None):
             or a scalar integer tensor.
         padding_mask: bool `[batch, K]`, True at real tokens; `K = T` without a cache, otherwise the
             length of the cache. `None` when nothing is padded.
+        segment_ids: int `[batch, T]` where several texts stand in a row, a number for each: every text is
+            numbered from 0. Not together with a cache or a mask.
 
     Returns:
-        int32 positions, `[T]` without a mask and `[batch, T]` with one.
+        int32 positions, `[T]`, or `[batch, T]` with a mask or segments.
     """
+    if segment_ids is not None:
+        own = ops.cast(same_segment(segment_ids), "int32")  # [batch, T, T]
+        return ops.sum(ops.tril(own), axis=-1) - 1  # [batch, T]
     if padding_mask is None:
         return position + ops.arange(length, dtype="int32")  # [T]
     counts = ops.cumsum(ops.cast(padding_mask, "int32"), axis=1) - 1  # [batch, K]
     window = ops.slice(counts, (0, position), (ops.shape(counts)[0], length))  # [batch, T]
     return ops.maximum(window, 0)
+
+
+def same_segment(segment_ids):
+    """Which tokens belong to one text: int `[batch, T]` -> bool `[batch, T, T]`."""
+    return ops.equal(segment_ids[:, :, None], segment_ids[:, None, :])
 
 
 def sinusoids(positions, dim, max_wavelength=10_000.0):

@@ -1,6 +1,7 @@
 """GPT-2 (Radford et al. 2019, "Language Models are Unsupervised Multitask Learners")."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_llm.checkpoints import gpt2 as checkpoint
@@ -131,7 +132,10 @@ class GPT2Model(keras.Model):
         """The forward pass, for training, for reading a prompt and for each step of writing.
 
         Args:
-            token_ids: int `[batch, T]`, below `vocabulary_size`.
+            token_ids: int `[batch, T]`, below `vocabulary_size`. Or, where several texts stand in a row, a dict of
+                `token_ids` and `segment_ids`, int `[batch, T]` each: a token sees the tokens of its own segment
+                alone, and positions begin anew in each, so that every text is read as if it stood alone. Not
+                together with a padding mask or a cache.
             padding_mask: bool `[batch, T]` (`[batch, K]` over a cache), True at real tokens; padding may
                 stand on either side and changes nothing at the real tokens.
             cache: from `initial_cache(batch, K)`, or from the step before; `None` to read from the start.
@@ -146,12 +150,19 @@ class GPT2Model(keras.Model):
             what was not asked for.
 
         Raises:
-            ValueError: `T` is beyond `context_length`.
+            ValueError: `T` is beyond `context_length`, or segments come with a padding mask or a cache.
         """
+        segment_ids = None
+        if isinstance(token_ids, dict):
+            token_ids, segment_ids = token_ids["token_ids"], token_ids.get("segment_ids")
+            if segment_ids is not None and (padding_mask is not None or cache is not None):
+                raise ValueError("segment_ids cannot be given with a padding_mask or a cache.")
         length = token_ids.shape[1]
         if length is not None and length > self.context_length:
             raise ValueError(f"{length} tokens are more than context_length={self.context_length}.")
-        positions = token_positions(ops.shape(token_ids)[1], position, padding_mask)  # [T] or [batch, T]
+        positions = token_positions(
+            ops.shape(token_ids)[1], position, padding_mask, segment_ids
+        )  # [T] or [batch, T]
         x = self.token_embedding(token_ids) + self.position_embedding(positions)  # [batch, T, hidden_dim]
         x = self.dropout(x, training=training)
 
@@ -162,6 +173,7 @@ class GPT2Model(keras.Model):
                 padding_mask=padding_mask,
                 cache=None if cache is None else cache[i],
                 position=position,
+                segment_ids=segment_ids,
                 return_attention=return_attention,
                 training=training,
             )
@@ -181,6 +193,24 @@ class GPT2Model(keras.Model):
     def initial_cache(self, batch_size, length):
         """An empty cache: for each block a pair (keys, values) `[batch, num_heads, length, head_dim]`."""
         return [block.attention.initial_cache(batch_size, length) for block in self.blocks]
+
+    def with_vocabulary_size(self, vocabulary_size):
+        """The same model with more tokens: a new model, whose new embeddings lie about the mean of the old ones.
+
+        They are drawn with the old ones' spread, always the same draws, so that they depend on this model alone.
+
+        Args:
+            vocabulary_size: not less than now.
+        """
+        missing = vocabulary_size - self.vocabulary_size
+        if missing < 0:
+            raise ValueError(f"vocabulary_size={vocabulary_size} is less than {self.vocabulary_size}.")
+        grown = type(self)(**{**self.get_config(), "vocabulary_size": vocabulary_size})
+        old, *others = self.get_weights()  # the token embedding is the first
+        noise = np.random.default_rng(0).normal(size=(missing, self.hidden_dim)) * old.std(axis=0)
+        new = old.mean(axis=0) + noise  # [missing, hidden_dim]
+        grown.set_weights([np.concatenate([old, new.astype(old.dtype)]), *others])
+        return grown
 
     # Config
 

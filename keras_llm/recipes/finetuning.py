@@ -62,11 +62,11 @@ def lengths(longest):
     return [*range(8, min(longest, 64), 8), *range(64, longest, 16), longest]
 
 
-def begin(command, arguments, model, tokenizer, what):
+def begin(command, arguments, model, tokenizer, what, kind="BERT"):
     """Makes the folder of a run, with its settings and the tokenizer, and tells what is trained on `what`."""
     folder = runs.begin(arguments["output"], command, arguments)
     tokenizer.save(folder)
-    print(f"BERT of {model.count_params():,} parameters on {what}.\nEverything goes to {folder}/")
+    print(f"{kind} of {model.count_params():,} parameters on {what}.\nEverything goes to {folder}/")
     return folder
 
 

@@ -76,7 +76,7 @@ def train_gpt2(
         "validation": load_texts(data, "validation", data_dir),
     }
     if start_from:
-        model, text_tokenizer, _ = runs.open_run(start_from)
+        model, text_tokenizer, _ = runs.open_causal(start_from)
     else:
         sizes = _sizes(PRESETS, size, layers, heads, width, context)
         text_tokenizer = make_tokenizer(
@@ -137,12 +137,13 @@ def train_gpt2(
     return metrics
 
 
-def evaluate_gpt2(folder, data, split, data_dir=None):
+def evaluate_gpt2(folder, data, split, data_dir=None, stride=None):
     """Measures a run of `train_gpt2`, or another GPT-2, on a text: what `evaluate_language_model` gives, and text."""
     from keras_llm.evaluation.language import evaluate_language_model
 
-    model, tokenizer, _ = runs.open_run(folder)
-    figures = evaluate_language_model(model, encode_texts(tokenizer, load_texts(data, split, data_dir)))
+    model, tokenizer, _ = runs.open_causal(folder)
+    token_ids = encode_texts(tokenizer, load_texts(data, split, data_dir))
+    figures = evaluate_language_model(model, token_ids, stride=stride)
     return figures, (
         f"loss {figures['loss']:.4f} nats a token, perplexity {figures['perplexity']:.2f}, "
         f"{figures['tokens']:,} tokens"

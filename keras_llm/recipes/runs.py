@@ -9,6 +9,9 @@ from keras_llm.files import read_json, resolve_folder, write_json
 MODEL, SETTINGS, METRICS, LABELS = "model.keras", "run.json", "metrics.json", "labels.json"
 WEIGHTS = ["*.safetensors", "*.ckpt.data-*", MODEL]  # the files that a checkpoint's weights may be in
 
+# The commands that train a causal language model, and leave it in the run's folder.
+CAUSAL = ("train gpt2", "train chat", "train preferences")
+
 # What a checkpoint without run.json is for: the class of `transformers` that its config.json names, or its type.
 COMMANDS = {
     "GPT2LMHeadModel": "train gpt2",
@@ -155,8 +158,20 @@ def open_run(folder, command="train gpt2"):
 
     path = pathlib.Path(folder)
     arguments = arguments_of(folder, command)
-    if not (path / SETTINGS).is_file():
+    if not (path / SETTINGS).is_file() or (path / "config.json").is_file():
         return GPT2Model.from_pretrained(folder), Tokenizer.from_pretrained(folder), arguments
     if not (path / MODEL).is_file():
         raise FileNotFoundError(f"{path} has no {MODEL}: its training ended before the first evaluation.")
     return keras.saving.load_model(path / MODEL, compile=False), Tokenizer.from_pretrained(path), arguments
+
+
+def open_causal(folder):
+    """Loads a causal language model, of a run or a checkpoint of Hugging Face's: what `open_run` gives.
+
+    Raises:
+        ValueError: a model of another kind.
+    """
+    command = command_of(folder)
+    if command not in CAUSAL:
+        raise ValueError(f"{folder} was made by `{command}`; here it takes a model of {', '.join(CAUSAL)}.")
+    return open_run(folder, command)

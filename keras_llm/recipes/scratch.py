@@ -22,6 +22,7 @@ def fit(
     label_smoothing=0.0,
     averaging=None,
     jit_compile=True,
+    callbacks=(),
 ):
     """Trains for a number of steps with AdamW, warmup and cosine, and keeps the model of the best validation loss.
 
@@ -42,6 +43,7 @@ def fit(
         averaging: validate and keep an exponential moving average of the weights; 0.99 averages over about 100
             steps.
         jit_compile: whether XLA compiles the step, once for each shape of batches.
+        callbacks: further ones of Keras.
         save_every: steps between two states that the run can go on from, beside the one after each look.
     """
     import keras
@@ -68,6 +70,7 @@ def fit(
         SaveBest(keep),
         Progress(steps, tokens_per_step, monitor=(monitor,)),
         Curves(folder, title=title, other=monitor),
+        *callbacks,
     ]
     if tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard", update_freq=10))

@@ -22,7 +22,7 @@ class Tokenizer:
     """Turns text into token ids and back. Made by `Tokenizer.train` or `Tokenizer.from_pretrained`.
 
     A special token written out in a text, such as `<|endoftext|>` or `[MASK]`, is encoded as that special
-    token, as Hugging Face does. Where this must not happen (text typed by strangers), remove it first.
+    token, as Hugging Face does. Where this must not happen (text typed by strangers), use `encode_plain`.
 
     Attributes:
         vocabulary: dictionary of token -> id, by ascending id.
@@ -177,6 +177,20 @@ class Tokenizer:
             ValueError: not strings, or, for a tokenizer without an unknown token, an unknown character.
         """
         return self._encode(text, pair, self._pipeline.encode_batch_fast, lambda encoding: encoding.ids)
+
+    def with_special_tokens(self, tokens):
+        """A tokenizer that has these special tokens too: new ones get the ids that follow, known ones keep theirs."""
+        pipeline = tokenizers.Tokenizer.from_str(self._json)
+        pipeline.add_special_tokens(list(tokens))
+        return Tokenizer(pipeline, self._chinese)
+
+    def encode_plain(self, text):
+        """As `encode`, but a special token that is written out in a text is text like any other."""
+        self._pipeline.encode_special_tokens = True  # says the library: encode their names
+        try:
+            return self.encode(text)
+        finally:
+            self._pipeline.encode_special_tokens = False
 
     def encode_with_segments(self, text, pair=None):
         """As `encode`, with BERT's segments: `(ids, segment_ids)`, or a list of such tuples.

@@ -35,13 +35,17 @@ class SaveBest(keras.callbacks.Callback):
         self.waited += 1
         if self.best is None or self.sign * value < self.sign * self.best:
             self.best, self.waited = value, 0
-            if self.path.suffix == ".keras":
-                with atomic_path(self.path) as temporary:
-                    self.model.save(temporary)
-            else:
-                self.model.save_pretrained(self.path)
+            self.save()
         if self.waited == self.patience:
             self.model.stop_training = True
+
+    def save(self):
+        """Writes the model."""
+        if self.path.suffix == ".keras":
+            with atomic_path(self.path) as temporary:
+                self.model.save(temporary)
+        else:
+            self.model.save_pretrained(self.path)
 
     def get_state(self):
         """What it remembers."""
