@@ -46,8 +46,15 @@ def notebook_of(source):
 # Running
 
 
-@pytest.mark.parametrize("script", [*CHAPTERS, *SOLUTIONS], ids=lambda path: path.stem)
-def test_script_runs(script, tmp_path):
+SCRIPTS = {path.stem: [path] for path in CHAPTERS}
+for path in SOLUTIONS:
+    SCRIPTS.setdefault(f"solutions of {path.name[:2]}", []).append(path)
+# The solutions of a chapter in one process, which imports TensorFlow once.
+RUN = "import runpy, sys\nfor script in sys.argv[1:]: runpy.run_path(script, run_name='__main__')"
+
+
+@pytest.mark.parametrize("scripts", SCRIPTS.values(), ids=SCRIPTS)
+def test_scripts_run(scripts, tmp_path):
     environment = {
         **os.environ,
         "KERAS_LLM_PROFILE": "small",
@@ -56,7 +63,7 @@ def test_script_runs(script, tmp_path):
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
     environment.pop("KERAS_LLM_DATA", None)  # what comes with the package must be enough
-    command = [sys.executable, str(script)]
+    command = [sys.executable, "-c", RUN, *map(str, scripts)]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
