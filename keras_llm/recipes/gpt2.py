@@ -143,7 +143,12 @@ def evaluate_gpt2(folder, data, split, data_dir=None):
 
     model, tokenizer, _ = runs.open_run(folder)
     figures = evaluate_language_model(model, encode_texts(tokenizer, load_texts(data, split, data_dir)))
-    return figures, (
+    return figures, language_text(figures)
+
+
+def language_text(figures):
+    """What `evaluate_language_model` found, as text."""
+    return (
         f"loss {figures['loss']:.4f} nats a token, perplexity {figures['perplexity']:.2f}, "
         f"{figures['tokens']:,} tokens"
     )
