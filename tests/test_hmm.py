@@ -20,7 +20,7 @@ def by_hand(sentence, tags, smoothing=0.1):
     symbols = 4 + len(SHAPES)
     known = [word if word in ("Ada", "runs", "sees", "he") else shape(word) for word in sentence]
     total = math.log((first[tags[0]] + smoothing) / (4 + 3 * smoothing))
-    for before, tag in zip(tags, tags[1:]):
+    for before, tag in itertools.pairwise(tags):
         total += math.log(
             (after[before].get(tag, 0) + smoothing) / (sum(after[before].values()) + 3 * smoothing)
         )

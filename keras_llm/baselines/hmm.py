@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
+from itertools import pairwise
 
 from keras_llm.files import read_json, write_json
 
@@ -60,7 +61,7 @@ class HmmTagger:
             if len(sentence) != len(own):
                 raise ValueError(f"Sentence {number} has {len(sentence)} words and {len(own)} tags.")
             first.update(own[:1])
-            for before, tag in zip(own, own[1:]):
+            for before, tag in pairwise(own):
                 after[before][tag] += 1
             for word, tag in zip(self._known(sentence), own):
                 words[tag][word] += 1
