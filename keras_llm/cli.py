@@ -30,6 +30,7 @@ from keras_llm.recipes.similar import evaluate_similar, train_similar
 from keras_llm.recipes.summarize import evaluate_summarize, train_summarize
 from keras_llm.recipes.tag import evaluate_tag, train_tag
 from keras_llm.recipes.translate import evaluate_translate, explain_translation, train_translate
+from keras_llm.recipes.word2vec import train_word2vec
 
 app = typer.Typer(
     help="Train, measure and use language models in Keras.",
@@ -133,6 +134,7 @@ train.command("summarize")(_configured(train_summarize))
 train.command("extract")(_configured(train_extract))
 train.command("ngram")(_configured(train_ngram))
 train.command("hmm")(_configured(train_hmm))
+train.command("word2vec")(_configured(train_word2vec))
 app.command()(quickstart)
 app.command()(predict)
 

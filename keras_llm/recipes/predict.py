@@ -19,6 +19,7 @@ from keras_llm.recipes.similar import rank_texts
 from keras_llm.recipes.summarize import summarize_texts
 from keras_llm.recipes.tag import find_entities
 from keras_llm.recipes.translate import translate_texts
+from keras_llm.recipes.word2vec import near_words
 
 
 def predict(
@@ -38,7 +39,7 @@ def predict(
     ] = None,
     top: Annotated[int, Option(help="For vectors and masks: how many lines to show.")] = 5,
 ):
-    """Use a model: labels, names, answers, translations, the nearest lines of a file, or words for [MASK]."""
+    """Use a model: labels, names, answers, translations, the nearest lines or words, or words for [MASK]."""
     command = runs.command_of(model)
     if command not in TASKS:
         raise ValueError(f"{model} is a model of `{command}`: let it write with `keras-llm generate`.")
@@ -124,6 +125,15 @@ def _nearest(model, queries, among, top):
             yield f"{line['score']:.3f}  {line['text']}"
 
 
+def _near_words(model, texts, _, top):
+    """`cosine  word` for the words nearest to each word or sum; an empty line between two of these."""
+    for number, found in enumerate(near_words(model, texts, top)):
+        if number:
+            yield ""
+        for word, cosine in found:
+            yield f"{cosine:.3f}  {word}"
+
+
 # The command that trained a model: what it prints, and the one option that it takes.
 TASKS = {
     "train bert": (_masks, None),
@@ -136,6 +146,7 @@ TASKS = {
     "train translate": (_written(translate_texts), None),
     "train summarize": (_written(summarize_texts), None),
     "train extract": (_written(extract_sentences), None),
+    "train word2vec": (_near_words, None),
 }
 
 
