@@ -173,6 +173,7 @@ def test_an_error_is_one_line_without_traceback(folder):
         ["train", "similar"],
         ["train", "ngram"],
         ["train", "hmm"],
+        ["train", "word2vec"],
         ["predict"],
         ["generate"],
         ["evaluate"],
