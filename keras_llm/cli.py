@@ -19,8 +19,10 @@ from keras_llm.recipes.chat import chat, evaluate_chat, train_chat
 from keras_llm.recipes.classify import evaluate_classify, train_classify
 from keras_llm.recipes.extract import evaluate_extract, train_extract
 from keras_llm.recipes.gpt2 import evaluate_gpt2, load_texts, train_gpt2
+from keras_llm.recipes.hmm import evaluate_hmm, train_hmm
 from keras_llm.recipes.likelihood import evaluate_task
 from keras_llm.recipes.lstm import evaluate_lstm, train_lstm
+from keras_llm.recipes.ngram import evaluate_ngram, train_ngram, write_ngram
 from keras_llm.recipes.options import DataDir
 from keras_llm.recipes.predict import predict
 from keras_llm.recipes.preferences import train_preferences
@@ -31,6 +33,7 @@ from keras_llm.recipes.similar import evaluate_similar, train_similar
 from keras_llm.recipes.summarize import evaluate_summarize, train_summarize
 from keras_llm.recipes.tag import evaluate_tag, train_tag
 from keras_llm.recipes.translate import evaluate_translate, explain_translation, train_translate
+from keras_llm.recipes.word2vec import train_word2vec
 
 app = typer.Typer(
     help="Train, measure and use language models in Keras.",
@@ -134,6 +137,9 @@ train.command("summarize")(_configured(train_summarize))
 train.command("extract")(_configured(train_extract))
 train.command("chat")(_configured(train_chat))
 train.command("preferences")(_configured(train_preferences))
+train.command("ngram")(_configured(train_ngram))
+train.command("hmm")(_configured(train_hmm))
+train.command("word2vec")(_configured(train_word2vec))
 app.command()(quickstart)
 app.command()(chat)
 app.command()(predict)
@@ -150,6 +156,8 @@ EVALUATE = {
     "train translate": evaluate_translate,
     "train summarize": evaluate_summarize,
     "train extract": evaluate_extract,
+    "train ngram": evaluate_ngram,
+    "train hmm": evaluate_hmm,
 }
 
 
@@ -202,7 +210,10 @@ def evaluate(
 @app.command()
 def generate(
     model: Annotated[
-        str, Argument(help="A run's folder, or a GPT-2 of Hugging Face's: a folder or a name on the hub.")
+        str,
+        Argument(
+            help="A run of `train gpt2` or `train ngram`; or a GPT-2 of Hugging Face's: a folder or name."
+        ),
     ],
     prompt: Annotated[str, Argument(help="The text to go on from.")],
     max_new_tokens: Annotated[int, Option(help="How many tokens to write at most.")] = 100,
@@ -227,14 +238,19 @@ def generate(
 
     sampler = Sampler(temperature, top_k, top_p, min_p, repetition_penalty)
     command = command_of(model)
-    if command not in CAUSAL:
-        kind = {"train lstm": "an LSTM", "train translate": "a translator", "train summarize": "a summarizer"}
-        raise ValueError(f"{model} is {kind.get(command, 'a BERT')}; prompts are continued by a GPT-2.")
-    network, text_tokenizer, _ = open_causal(model)
-    writer = TextGenerator(network, text_tokenizer)
+    if command == "train ngram":
+        pieces = write_ngram(model, prompt, max_new_tokens, sampler, seed)
+    elif command in CAUSAL:
+        network, text_tokenizer, _ = open_causal(model)
+        writer = TextGenerator(network, text_tokenizer)
+        overflow = "slide" if slide else "error"
+        pieces = writer.stream(prompt, max_new_tokens, sampler, seed, overflow=overflow)
+    else:
+        raise ValueError(
+            f"{model} is a model of `{command}`; prompts are continued by those of {', '.join(CAUSAL)} and train ngram."
+        )
     print(prompt, end="", flush=True)
-    overflow = "slide" if slide else "error"
-    for piece in writer.stream(prompt, max_new_tokens, sampler, seed, overflow=overflow):
+    for piece in pieces:
         print(piece, end="", flush=True)
     print()
 

@@ -94,7 +94,31 @@ def test_an_lstm_is_trained_and_measured(folder):
     accuracy = json.loads((folder / "lstm" / "metrics.json").read_text())["test_accuracy"]
     assert f"test: accuracy {accuracy:.4f}" in printed
     assert f"accuracy {accuracy:.4f}" in keras_llm("evaluate", "lstm", "--split", "test", folder=folder)
-    assert "is an LSTM" in keras_llm("generate", "lstm", "hello", folder=folder, status=1)
+    assert "is a model of `train lstm`" in keras_llm("generate", "lstm", "hello", folder=folder, status=1)
+
+
+def test_n_grams_are_counted_measured_and_write(folder):
+    keras_llm(
+        "train", "ngram", "--data", "story.txt", "--vocabulary", 300, "--output", "ngram", folder=folder
+    )
+    neural, counted = (json.loads((folder / name / "metrics.json").read_text()) for name in ("run", "ngram"))
+    assert counted["validation_tokens"] == neural["validation_tokens"]  # the same text, cut the same way
+    evaluated = keras_llm("evaluate", "ngram", folder=folder)
+    assert f"loss {counted['validation_loss']:.4f} nats a token" in evaluated
+    words = ["generate", "ngram", "The cat", "--max-new-tokens", 12]
+    text = keras_llm(*words, folder=folder)
+    assert text.startswith("The cat sat on the ") and keras_llm(*words, folder=folder) == text
+
+
+def test_an_hmm_is_counted_measured_and_finds_names(folder):
+    printed = keras_llm("train", "hmm", "--test", "test", "--output", "hmm", folder=folder)
+    f1 = json.loads((folder / "hmm" / "metrics.json").read_text())["test_entity_f1"]
+    assert f"entity f1 {f1:.4f}" in printed
+    assert f"entity f1 {f1:.4f}" in keras_llm("evaluate", "hmm", "--split", "test", folder=folder)
+    assert re.match(
+        r"(PER|LOC|ORG)  \d+-\d+  ", keras_llm("predict", "hmm", "He lives in Oslo.", folder=folder)
+    )
+    assert "is a model of `train hmm`" in keras_llm("generate", "hmm", "hello", folder=folder, status=1)
 
 
 def test_tokenizer_and_datasets(folder):
@@ -147,6 +171,9 @@ def test_an_error_is_one_line_without_traceback(folder):
         ["train", "tag"],
         ["train", "answer"],
         ["train", "similar"],
+        ["train", "ngram"],
+        ["train", "hmm"],
+        ["train", "word2vec"],
         ["predict"],
         ["generate"],
         ["evaluate"],

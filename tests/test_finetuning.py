@@ -492,8 +492,8 @@ def test_a_checkpoint_without_run_json_is_used_by_its_head(tagger, folder, tmp_p
         ("predict {folder}/tagger a --pair b", "--pair has no meaning for a model of `train tag`"),
         ("predict {folder}/lstm a", "is a language model, which has no label to predict"),
         ("predict {folder}/lstm a --pair b", "--pair has no meaning for a model of `train lstm`"),
-        ("predict {folder}/gpt2 a", "is a GPT-2: let it write with `keras-llm generate`"),
-        ("generate {folder}/classifier a", "is a BERT; prompts are continued by a GPT-2"),
+        ("predict {folder}/gpt2 a", "is a model of `train gpt2`: let it write with `keras-llm generate`"),
+        ("generate {folder}/classifier a", "is a model of `train classify`; prompts are continued by"),
         ("predict {folder}/nowhere/at/all a", "There is no folder"),
     ],
 )

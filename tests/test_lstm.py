@@ -9,6 +9,7 @@ import pytest
 
 from keras_llm.datasets.labels import IGNORED_LABEL
 from keras_llm.models import lstm
+from keras_llm.recipes.lstm import train_lstm
 from keras_llm.tokenizers import Tokenizer
 
 VOCABULARY, LABELS, LENGTH = 11, 3, 6
@@ -436,6 +437,65 @@ def test_weights_of_another_shape_are_refused(options):
         lstm.transfer_weights(tiny("language_model"), model)
     for now, then in zip(model.get_weights(), before):
         np.testing.assert_array_equal(now, then)
+
+
+SMALL = {"embedding": 4, "units": 5, "vocabulary": 300, "batch_size": 64, "length": 12}
+
+
+@pytest.fixture(scope="module")
+def language_model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("start_from") / "pretrained"
+    train_lstm(task="language_model", data="topics_en", epochs=1, **SMALL, output=str(folder))
+    return folder
+
+
+def test_a_run_starts_from_a_language_model_frozen_first(language_model, tmp_path):
+    frozen = tmp_path / "frozen"
+    train_lstm(**SMALL, start_from=str(language_model), frozen_epochs=1, epochs=0, output=str(frozen))
+    pretrained, model = (keras.saving.load_model(run / "model.keras") for run in (language_model, frozen))
+    for ours, theirs in zip(model.layers[:-1], pretrained.layers[:-1]):
+        for now, then in zip(ours.get_weights(), theirs.get_weights()):
+            np.testing.assert_array_equal(now, then)
+    assert (frozen / "tokenizer.json").read_bytes() == (language_model / "tokenizer.json").read_bytes()
+    free = tmp_path / "free"
+    train_lstm(**SMALL, start_from=str(language_model), epochs=1, output=str(free))
+    moved = keras.saving.load_model(free / "model.keras").get_layer("lstm_0").get_weights()[0]
+    assert not np.array_equal(moved, pretrained.get_layer("lstm_0").get_weights()[0])
+
+
+def test_a_run_starts_from_word_vectors(tmp_path):
+    vectors = {"team": [1.0, 2.0, 3.0, 4.0], "the": [5.0, 6.0, 7.0, 8.0]}
+    lines = [f"{word} {' '.join(map(str, numbers))}\n" for word, numbers in vectors.items()]
+    (tmp_path / "vectors.txt").write_text("".join(lines))
+    train_lstm(
+        **SMALL,
+        vectors=str(tmp_path / "vectors.txt"),
+        frozen_epochs=1,
+        epochs=0,
+        output=str(tmp_path / "run"),
+    )
+    table = keras.saving.load_model(tmp_path / "run" / "model.keras").get_layer("embedding").get_weights()[0]
+    tokenizer = Tokenizer.from_pretrained(tmp_path / "run")
+    for word, numbers in vectors.items():
+        np.testing.assert_array_equal(table[tokenizer.token_to_id(word)], numbers)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"units": 6}, "has units 5, but this run 6. They must be equal: --config"),
+        ({"vocabulary": 299}, "has vocabulary 300, but this run 299"),
+        ({"lowercase": True}, "has lowercase False, but this run True"),
+    ],
+)
+def test_another_vocabulary_or_size_than_the_start_is_refused(language_model, options, message):
+    with pytest.raises(ValueError, match=message):
+        train_lstm(**{**SMALL, **options}, start_from=str(language_model))
+
+
+def test_what_cannot_be_frozen_is_refused():
+    with pytest.raises(ValueError, match="--frozen-epochs needs --start-from or --vectors"):
+        train_lstm(frozen_epochs=1)
 
 
 # What is wrong is told

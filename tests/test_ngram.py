@@ -44,3 +44,26 @@ def test_a_longer_context_helps_where_it_decides():
 def test_order_zero_is_refused():
     with pytest.raises(ValueError, match="order must be at least 1"):
         NgramModel(0, 5)
+
+
+def test_all_probabilities_at_once_are_those_of_nltk():
+    model = NgramModel(3, 4).fit(TEXT)
+    for context in ([], [0], [0, 1], [2, 0], [3, 3], [1, 2, 0]):
+        expected = [model.probability(t, context) for t in range(4)]
+        assert model.probabilities(context) == pytest.approx(expected)
+
+
+def test_saved_is_loaded(tmp_path):
+    model = NgramModel(3, 4).fit(TEXT)
+    model.save(tmp_path / "counts.safetensors")
+    loaded = NgramModel.load(tmp_path / "counts.safetensors")
+    assert loaded.loss([0, 1, 3, 2, 0]) == model.loss([0, 1, 3, 2, 0])
+    assert list(loaded.probabilities([0, 1])) == list(model.probabilities([0, 1]))
+    # tokens 0-3; the pairs 01 10 02 20; the triples 010 102 020 201
+    assert loaded.count_params() == model.count_params() == 12
+
+
+def test_a_broken_file_is_named(tmp_path):
+    (tmp_path / "counts.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"counts\.safetensors is not a file of n-grams"):
+        NgramModel.load(tmp_path / "counts.safetensors")

@@ -116,7 +116,7 @@ def test_the_best_sentences_are_found_one_after_the_other():
         ("train extract --sentences 0", "--sentences must be at least 1, not 0"),
         ("train extract --data topics_en", "have no column document"),
         ("train summarize --data topics_en", "have no column document"),
-        ("generate {folder}/summarize x", "is a summarizer; prompts are continued by a GPT-2"),
+        ("generate {folder}/summarize x", "is a model of `train summarize`; prompts are continued by"),
     ],
 )
 def test_a_wrong_input_is_named(folder, summarizer, words, message):

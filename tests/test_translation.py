@@ -129,7 +129,7 @@ def test_long_sources_are_cut_and_long_targets_left_out():
         ("train translate --data topics_en", "have no column source, only text, label"),
         ("train translate --size huge", "--size huge is not known; choose from nano, small, base"),
         ("train translate --data {folder}/none.tsv", "none.tsv"),
-        ("generate {folder}/empty_run x", "is a translator; prompts are continued by a GPT-2"),
+        ("generate {folder}/empty_run x", "is a model of `train translate`; prompts are continued by"),
         ("predict {folder}/empty_run x", "has no model.keras"),
     ],
 )

@@ -72,19 +72,10 @@ class TextGenerator:
 
     def stream(self, prompt, max_new_tokens=100, sampler=None, seed=0, stop=None, overflow="error"):
         """Like `generate` for one prompt, a string or token ids, but yields each piece of text as it is written."""
-        ids, shown = [], ""
         rows = self.stream_ids(
             [self._encode(prompt)], max_new_tokens, sampler, seed, self._stop_ids(stop), overflow
         )
-        for (token,) in rows:
-            ids.append(token)
-            text = self.tokenizer.decode(ids)
-            if not text.endswith("\N{REPLACEMENT CHARACTER}"):  # a character's bytes are not all there yet
-                yield text[len(shown) :]
-                shown = text
-        rest = self.tokenizer.decode(ids)[len(shown) :]
-        if rest:
-            yield rest
+        return decode_stream(self.tokenizer, (token for (token,) in rows))
 
     def _encode(self, prompt):
         if self.tokenizer is None:
@@ -176,6 +167,20 @@ class TextGenerator:
         write = self._compiled(sampler.structure, functools.partial(_write_loop, sampler))
         tokens, finished, state = write(state, sampler.numbers, padded, np.int32(count), stops, finished)
         return np.array(tokens)[:, :count], np.array(finished), state
+
+
+def decode_stream(tokenizer, token_ids):
+    """Yields the text of token ids as they come, in pieces of whole characters."""
+    ids, shown = [], ""
+    for token in token_ids:
+        ids.append(token)
+        text = tokenizer.decode(ids)
+        if not text.endswith("\N{REPLACEMENT CHARACTER}"):  # a character's bytes are not all there yet
+            yield text[len(shown) :]
+            shown = text
+    rest = tokenizer.decode(ids)[len(shown) :]
+    if rest:
+        yield rest
 
 
 def _write_loop(sampler, model, state, numbers, draws, count, stops, finished):

@@ -144,7 +144,12 @@ def evaluate_gpt2(folder, data, split, data_dir=None, stride=None):
     model, tokenizer, _ = runs.open_causal(folder)
     token_ids = encode_texts(tokenizer, load_texts(data, split, data_dir))
     figures = evaluate_language_model(model, token_ids, stride=stride)
-    return figures, (
+    return figures, language_text(figures)
+
+
+def language_text(figures):
+    """What `evaluate_language_model` found, as text."""
+    return (
         f"loss {figures['loss']:.4f} nats a token, perplexity {figures['perplexity']:.2f}, "
         f"{figures['tokens']:,} tokens"
     )

@@ -53,6 +53,18 @@ def train_lstm(
     averaging: Annotated[
         float | None, Option(help="Average the weights over time with this factor, such as 0.99.")
     ] = None,
+    start_from: Annotated[
+        str | None,
+        Option(
+            help="A run of this command with --task language_model: its tokenizer and its layers but the last."
+        ),
+    ] = None,
+    frozen_epochs: Annotated[
+        int, Option(help="Passes in which what --start-from gave is not changed yet, before the others.")
+    ] = 0,
+    vectors: Annotated[
+        str | None, Option(help="Word vectors to begin with: a text file in word2vec's or GloVe's format.")
+    ] = None,
     seed: Seed = 0,
     output: Output = None,
     result: Result = None,
@@ -62,13 +74,20 @@ def train_lstm(
     started = time.perf_counter()
     import keras
 
+    from keras_llm.checkpoints.word_vectors import fill_embedding
     from keras_llm.models import lstm
     from keras_llm.training.callbacks import Curves, Measure, SaveBest
+
+    if frozen_epochs and not (start_from or vectors):
+        raise ValueError("--frozen-epochs needs --start-from or --vectors: random weights have to learn.")
 
     keras.utils.set_random_seed(seed)
     columns = typed_columns(text=text_column, label=label_column)
     rows = load_splits(data, validation, test, data_dir, columns)
-    tokenizer = lstm.train_tokenizer(rows["train"], vocabulary, lowercase, chinese)
+    if start_from:
+        pretrained, tokenizer = _open_pretrained(start_from, arguments)
+    else:
+        tokenizer = lstm.train_tokenizer(rows["train"], vocabulary, lowercase, chinese)
     labels = None if task == "language_model" else lstm.label_names(rows["train"])
     arrays = {
         split: lstm.preprocess_data(rows[split], tokenizer, labels, length, task)
@@ -85,6 +104,10 @@ def train_lstm(
         bidirectional=bidirectional,
         dropout=dropout,
     )
+    if start_from:
+        lstm.transfer_weights(pretrained, model)
+    if vectors:
+        fill_embedding(model.get_layer("embedding"), tokenizer.vocabulary, vectors)
 
     folder = runs.begin(output, "train lstm", arguments)
     tokenizer.save(folder)
@@ -97,23 +120,28 @@ def train_lstm(
     entities = _finds_entities(task, labels)
     monitor = "val_entity_f1" if entities else "val_accuracy"
     measure = [Measure(lambda: _entity_figures(model, tokenizer, labels, rows["validation"]))]
-    lstm.train_model(
-        model,
-        *arrays["train"],
-        *arrays["validation"],
-        epochs,
-        batch_size,
-        learning_rate,
-        averaging,
-        patience,
-        monitor,
-        callbacks=[
-            *(measure if entities else []),
-            SaveBest(folder / runs.MODEL, monitor, "max"),
-            Curves(folder, "loss", monitor, title=f"{cell.upper()} {task}"),
-        ],
-        verbose=2,
-    )
+    callbacks = [
+        *(measure if entities else []),
+        SaveBest(folder / runs.MODEL, monitor, "max"),
+        Curves(folder, "loss", monitor, title=f"{cell.upper()} {task}"),
+    ]
+    for frozen, passes in ((True, frozen_epochs), (False, epochs)):
+        for layer in model.layers[:-1]:
+            layer.trainable = not frozen
+        if passes:
+            lstm.train_model(
+                model,
+                *arrays["train"],
+                *arrays["validation"],
+                passes,
+                batch_size,
+                learning_rate,
+                averaging,
+                patience,
+                monitor,
+                callbacks=callbacks,
+                verbose=2,
+            )
 
     model = keras.saving.load_model(folder / runs.MODEL, compile=False)
     metrics = {"parameters": model.count_params()}
@@ -125,6 +153,27 @@ def train_lstm(
     seconds = runs.finish(folder, metrics, started, used, arguments)
     print(f"{seconds:.0f} s in all. Model, tokenizer and curves.png are in {folder}/")
     return metrics
+
+
+CARRIED = ("chinese", "lowercase", "vocabulary", "cell", "bidirectional", "embedding", "units", "layers")
+
+
+def _open_pretrained(folder, arguments):
+    """The language model and the tokenizer of `--start-from`.
+
+    Raises:
+        ValueError: the run is of another task, or its words or sizes are not those of the new run.
+    """
+    model, tokenizer, own = runs.open_run(folder, "train lstm")
+    if own["task"] != "language_model":
+        raise ValueError(f"--start-from {folder} is a {own['task']}; give a run with --task language_model.")
+    for name in CARRIED:
+        if own[name] != arguments[name]:
+            raise ValueError(
+                f"--start-from {folder} has {name} {own[name]}, but this run {arguments[name]}. They must be equal: "
+                f"--config {folder}/run.json repeats all options that are not given anew."
+            )
+    return model, tokenizer
 
 
 def evaluate_lstm(folder, data, split, data_dir=None):

@@ -13,11 +13,13 @@ from keras_llm.recipes.answer import find_answers
 from keras_llm.recipes.bert import fill_masks
 from keras_llm.recipes.classify import predict_labels
 from keras_llm.recipes.extract import extract_sentences
+from keras_llm.recipes.hmm import hmm_entities
 from keras_llm.recipes.lstm import lstm_entities, lstm_labels
 from keras_llm.recipes.similar import rank_texts
 from keras_llm.recipes.summarize import summarize_texts
 from keras_llm.recipes.tag import find_entities
 from keras_llm.recipes.translate import translate_texts
+from keras_llm.recipes.word2vec import near_words
 
 
 def predict(
@@ -37,10 +39,10 @@ def predict(
     ] = None,
     top: Annotated[int, Option(help="For vectors and masks: how many lines to show.")] = 5,
 ):
-    """Use a model: labels, names, answers, translations, the nearest lines of a file, or words for [MASK]."""
+    """Use a model: labels, names, answers, translations, the nearest lines or words, or words for [MASK]."""
     command = runs.command_of(model)
     if command not in TASKS:
-        raise ValueError(f"{model} is a GPT-2: let it write with `keras-llm generate`.")
+        raise ValueError(f"{model} is a model of `{command}`: let it write with `keras-llm generate`.")
     lines, own = TASKS[command]
     given = {"pair": pair, "context": context, "among": among}
     for name, value in given.items():
@@ -83,9 +85,9 @@ def _masks(model, texts, _, top):
             yield f"{token}  {probability:.3f}"
 
 
-def _entities(model, texts, _, top):
-    """What `_entity_lines` gives, by a BERT."""
-    return _entity_lines(find_entities(model, texts))
+def _found(function):
+    """What `_entity_lines` gives of what a function of a run and texts finds."""
+    return lambda model, texts, _, top: _entity_lines(function(model, texts))
 
 
 def _entity_lines(entities):
@@ -123,17 +125,28 @@ def _nearest(model, queries, among, top):
             yield f"{line['score']:.3f}  {line['text']}"
 
 
+def _near_words(model, texts, _, top):
+    """`cosine  word` for the words nearest to each word or sum; an empty line between two of these."""
+    for number, found in enumerate(near_words(model, texts, top)):
+        if number:
+            yield ""
+        for word, cosine in found:
+            yield f"{cosine:.3f}  {word}"
+
+
 # The command that trained a model: what it prints, and the one option that it takes.
 TASKS = {
     "train bert": (_masks, None),
     "train classify": (_labels, "pair"),
-    "train tag": (_entities, None),
+    "train tag": (_found(find_entities), None),
+    "train hmm": (_found(hmm_entities), None),
     "train answer": (_answers, "context"),
     "train similar": (_nearest, "among"),
     "train lstm": (_by_lstm, None),
     "train translate": (_written(translate_texts), None),
     "train summarize": (_written(summarize_texts), None),
     "train extract": (_written(extract_sentences), None),
+    "train word2vec": (_near_words, None),
 }
 
 

@@ -224,8 +224,11 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Prints the validation's quantities."""
-        values = "   ".join(f"{name.removeprefix('val_')} {float(logs[name]):.3f}" for name in self.monitor)
-        print(f"  validation after step {self.done:,}:   {values}", flush=True)
+        if self.monitor:
+            values = "   ".join(
+                f"{name.removeprefix('val_')} {float(logs[name]):.3f}" for name in self.monitor
+            )
+            print(f"  validation after step {self.done:,}:   {values}", flush=True)
         self.shown = None  # the time of the evaluation is no training time
 
 

@@ -20,7 +20,7 @@ def write_result(path, *, seed, data, wall_seconds, metrics):
 
     Args:
         path: of the file; its stem is the result's name.
-        seed: of the run.
+        seed: of the run; None where nothing is drawn.
         data: dict of a name to the text or list of texts that was used, for its checksum, or to the path
             of a file.
         wall_seconds: from the start of the command to its end, all included.
