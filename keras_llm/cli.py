@@ -13,6 +13,7 @@ import typer
 from typer import Argument, Option
 
 from keras_llm.files import read_json
+from keras_llm.recipes import launch as launching
 from keras_llm.recipes.answer import evaluate_answer, train_answer
 from keras_llm.recipes.bert import train_bert
 from keras_llm.recipes.classify import evaluate_classify, train_classify
@@ -144,6 +145,15 @@ EVALUATE = {
     "train summarize": evaluate_summarize,
     "train extract": evaluate_extract,
 }
+
+
+@app.command()
+def launch(
+    command: Annotated[list[str], Argument(help="The training, such as `-- train gpt2 --data my_text.txt`.")],
+    workers: Annotated[int, Option(help="How many processes.")] = 2,
+):
+    """Train in several processes on this machine as in one; for several GPUs, `--strategy mirrored` is simpler."""
+    raise typer.Exit(launching.launch(command, workers))
 
 
 @app.command()

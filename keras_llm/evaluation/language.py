@@ -3,6 +3,7 @@
 import math
 
 from keras_llm.datasets.batches import TokenWindows
+from keras_llm.training.distribution import allows_xla
 from keras_llm.training.losses import TokenCrossEntropy, TokenLoss
 
 
@@ -27,7 +28,7 @@ def evaluate_language_model(model, token_ids, batch_size=16):
         token_ids, model.context_length, batch_size, shuffle=False, vocabulary_size=model.vocabulary_size
     )
     if not model.compiled:
-        model.compile(loss=TokenCrossEntropy(), metrics=[TokenLoss()], jit_compile=True)
+        model.compile(loss=TokenCrossEntropy(), metrics=[TokenLoss()], jit_compile=allows_xla())
     results = model.evaluate(windows.stream(), verbose=0, return_dict=True)
     if "token_loss" not in results:
         raise ValueError("The model was compiled without the metric TokenLoss(), which measures it here.")

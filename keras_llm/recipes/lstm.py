@@ -60,12 +60,12 @@ def train_lstm(
     """Train an LSTM: a label a text, a label a token, or the next token."""
     arguments = dict(locals())
     started = time.perf_counter()
+    runs.prepare("one", seed)
     import keras
 
     from keras_llm.models import lstm
     from keras_llm.training.callbacks import Curves, Measure, SaveBest
 
-    keras.utils.set_random_seed(seed)
     columns = typed_columns(text=text_column, label=label_column)
     rows = load_splits(data, validation, test, data_dir, columns)
     tokenizer = lstm.train_tokenizer(rows["train"], vocabulary, lowercase, chinese)
