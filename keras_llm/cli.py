@@ -47,7 +47,7 @@ def main():
     _drop_native_logs()
     try:
         app()
-    except (ValueError, FileNotFoundError, ImportError) as error:
+    except (ValueError, FileNotFoundError, ImportError, ConnectionError) as error:
         if os.environ.get("KERAS_LLM_DEBUG"):
             raise
         print(f"Error: {error}", file=sys.stderr)

@@ -37,11 +37,10 @@ def launch(command, workers=2, program=PROGRAM):
         raise ValueError(f"--workers must be at least 2, not {workers}; one process needs no launcher.")
     if list(command[:1]) != ["train"]:
         raise ValueError("Behind -- comes a training, such as `keras-llm launch --workers 2 -- train gpt2`.")
-    places = [f"127.0.0.1:{port}" for port in _free_ports(workers)]
     processes = []
     try:
-        for i in range(workers):
-            processes.append(_start([*program, *command], places, i))
+        for i, config in enumerate(worker_configs(workers)):
+            processes.append(_start([*program, *command], config, i))
         readers = [_read(process, i) for i, process in enumerate(processes)]
         with _passing_on(processes) as signals:
             gone = _watch(processes, signals)
@@ -54,6 +53,8 @@ def launch(command, workers=2, program=PROGRAM):
     if gone is None:
         return 0
     status = processes[gone].returncode
+    if status in (128 + signal.SIGTERM, 128 + signal.SIGINT):
+        return status  # one of them was asked to stop, and they stopped together
     how = f"ended with status {status}" if status > 0 else f"was killed by {signal.Signals(-status).name}"
     print(
         f"Worker {gone} {how}, and the others were stopped. When the cause is removed, the same command goes on after "
@@ -63,25 +64,27 @@ def launch(command, workers=2, program=PROGRAM):
     return status if status > 0 else 128 - status
 
 
-def _free_ports(count):
+def worker_configs(workers):
+    """TF_CONFIG of each of several workers on this machine, on ports that are free: a list of strings."""
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        sockets = [stack.enter_context(socket.socket()) for _ in range(workers)]
         for own in sockets:
             own.bind(("127.0.0.1", 0))
-        return [own.getsockname()[1] for own in sockets]
+        places = [f"127.0.0.1:{own.getsockname()[1]}" for own in sockets]
+    cluster = {"worker": places}
+    return [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": i}}) for i in range(workers)]
 
 
-def _start(words, places, i):
-    config = {"cluster": {"worker": places}, "task": {"type": "worker", "index": i}}
+def _start(words, config, i):
     process = subprocess.Popen(
         words,
-        env={**os.environ, "TF_CONFIG": json.dumps(config), "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "TF_CONFIG": config, "PYTHONUNBUFFERED": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,  # Ctrl-C comes to this process alone, which passes it on
     )
-    print(f"[worker {i}] process {process.pid} on {places[i]}", flush=True)
+    print(f"[worker {i}] is process {process.pid}", flush=True)
     return process
 
 
@@ -117,7 +120,7 @@ def _passing_on(processes):
 def _watch(processes, signals):
     """Waits until all have ended, and hurries them where it must: which one was the first to fail, or None."""
     gone, due = None, []
-    while any(process.poll() is None for process in processes):
+    while None in [process.poll() for process in processes]:
         now = time.monotonic()
         if gone is None and not signals:
             gone = next((i for i, process in enumerate(processes) if process.returncode), None)

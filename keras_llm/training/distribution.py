@@ -8,6 +8,7 @@ adds up their gradients: one step gives what one device would give with the whol
 Of several workers all do the same; the first one, the chief, alone writes files and prints.
 """
 
+import contextlib
 import functools
 import json
 import os
@@ -182,25 +183,28 @@ def gather(value):
         return np.array([value], "float64")
     import tensorflow as tf
 
-    return _compiled_gather()(tf.constant(value, "float64")).numpy()
+    return _compiled_gather()([tf.constant(value, "float64")])[0].numpy()
 
 
 @functools.cache
 def _compiled_gather():
     import tensorflow as tf
 
-    return tf.function(functools.partial(_run, _gather))
+    return tf.function(lambda values: _run(_gather, values))
 
 
-def _gather(value):
-    """On a replica, the values of all: `[replicas, ...]`. (`all_gather` fails where a worker has one replica.)"""
+def _gather(values):
+    """On a replica, each value of all replicas: `[replicas, ...]`. (`all_gather` fails with one replica a worker.)"""
     import tensorflow as tf
 
     replica = tf.distribute.get_replica_context()
     own_row = tf.reshape(replica.replica_id_in_sync_group, (1, 1))
-    rows = tf.scatter_nd(
-        own_row, value[None], [replica.num_replicas_in_sync, *value.shape]
-    )  # zeros elsewhere
+    rows = [
+        tf.scatter_nd(
+            own_row, tf.convert_to_tensor(value)[None], [replica.num_replicas_in_sync, *value.shape]
+        )
+        for value in values  # zeros in the rows of the others
+    ]
     return replica.all_reduce("SUM", rows)
 
 
@@ -224,12 +228,7 @@ def replica_values(variables):
     """
     if _replicas() == 1:
         return [keras.ops.convert_to_numpy(variable)[None] for variable in variables]
-    import tensorflow as tf
-
-    def on_replica():
-        return [_gather(tf.convert_to_tensor(variable.value)) for variable in variables]
-
-    return [value.numpy() for value in tf.function(_run)(on_replica)] if variables else []
+    return [value.numpy() for value in _compiled_gather()([variable.value for variable in variables])]
 
 
 def assign_replica_values(variables, values):
@@ -254,6 +253,22 @@ def assign_replica_values(variables, values):
         return ()
 
     tf.function(_run)(on_replica)
+
+
+@contextlib.contextmanager
+def lost_workers_told():
+    """Within it, what TensorFlow raises when another worker is gone becomes a ConnectionError of one line."""
+    if not _several_workers():
+        yield
+        return
+    import tensorflow as tf
+
+    try:
+        yield
+    except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+        raise ConnectionError(
+            "Another worker is gone, so this one stops. Started again, all go on after the last saved state."
+        ) from error
 
 
 def _correct_trainer():

@@ -58,7 +58,7 @@ def fit(model, train, folder, *, epochs, steps_per_epoch, callbacks, save_every,
     )  # the rest of an epoch, then whole ones
     parts.append((epoch + len(parts), epochs, steps_per_epoch))
     first_batch = train.first_batch
-    with state.watch_signals():
+    with state.watch_signals(), distribution.lost_workers_told():
         for begin, end, steps in parts:
             if state.stopped or begin >= end:
                 continue
@@ -81,8 +81,9 @@ def fit(model, train, folder, *, epochs, steps_per_epoch, callbacks, save_every,
 
 def remove_states(folder):
     """Removes the states of a run that is finished, and of runs in folders inside it."""
-    for states in pathlib.Path(folder).rglob(STATES):
-        shutil.rmtree(states)
+    if distribution.is_chief():
+        for states in pathlib.Path(folder).rglob(STATES):
+            shutil.rmtree(states)
 
 
 class RunState(keras.callbacks.Callback):
