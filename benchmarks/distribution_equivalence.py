@@ -113,7 +113,7 @@ def losses_of(name, weights):
     return history.history["loss"]
 
 
-def make(name):
+def make(name, layers=2):
     """A small model, and its batches of 8 rows (the Transformer's: as many tokens) of unequal length."""
     import numpy as np
 
@@ -133,16 +133,17 @@ def make(name):
                 inputs, labels = [rows[i][:-1] for i in numbers], [rows[i][1:] for i in numbers]
                 return pad_rows(inputs, 24, 0), pad_rows(labels, 24, IGNORED_LABEL)
 
-        return GPT2Model(50, 24, 32, 2, 2, dropout=0.0), Texts(len(rows), 8)
+        return GPT2Model(50, 24, 32, layers, 2, dropout=0.0), Texts(len(rows), 8)
     if name == "bert_masked_lm":
-        encoder = BertEncoder(50, 24, 32, 2, 2, dropout=0.0, pooler=False)
+        encoder = BertEncoder(50, 24, 32, layers, 2, dropout=0.0, pooler=False)
         sequences = [[2, *row, 3] for row in rows]
         return BertMaskedLM(encoder), MaskedBatches(sequences, 24, 8, 4, 0, [0, 2, 3, 4], 50)
     features = {"source_ids": rows, "target_ids": [[1, *row[::-1]] for row in rows]}
     labels = [[*row[::-1], 2] for row in rows]
-    sizes = {"hidden_dim": 32, "num_layers": 2, "num_heads": 2, "inner_dim": 64, "dropout": 0.0}
-    model = Transformer(vocabulary_size=50, context_length=24, **sizes)
-    return model, PaddedBatches(features, labels, lengths=(12, 24), tokens_per_batch=192)
+    sizes = {"hidden_dim": 32, "num_layers": layers, "num_heads": 2, "inner_dim": 64, "dropout": 0.0}
+    return Transformer(vocabulary_size=50, context_length=24, **sizes), PaddedBatches(
+        features, labels, lengths=(12, 24), tokens_per_batch=192
+    )
 
 
 if __name__ == "__main__":

@@ -153,7 +153,7 @@ def launch(
     workers: Annotated[int, Option(help="How many processes.")] = 2,
 ):
     """Train in several processes on this machine as in one; for several GPUs, `--strategy mirrored` is simpler."""
-    raise typer.Exit(launching.launch(command, workers))
+    sys.exit(launching.launch(command, workers))
 
 
 @app.command()

@@ -228,7 +228,17 @@ def replica_values(variables):
     """
     if _replicas() == 1:
         return [keras.ops.convert_to_numpy(variable)[None] for variable in variables]
-    return [value.numpy() for value in _compiled_gather()([variable.value for variable in variables])]
+    import tensorflow as tf
+
+    strategy = tf.distribute.get_strategy()
+
+    def on_each(variable):
+        own = [tf.convert_to_tensor(value) for value in strategy.experimental_local_results(variable.value)]
+        return strategy.experimental_distribute_values_from_function(
+            lambda replica: own[replica.replica_id_in_sync_group % len(own)]
+        )
+
+    return [value.numpy() for value in _compiled_gather()([on_each(variable) for variable in variables])]
 
 
 def assign_replica_values(variables, values):
