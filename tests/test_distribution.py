@@ -218,8 +218,8 @@ def folder(tmp_path_factory):
 def start(words, folder, output):
     program = pathlib.Path(sys.executable).with_name("keras-llm")
     command = [program, "launch", "--workers", "2", "--", *words.split(), "--output", output]
-    log = open(folder / f"{output}.log", "a")  # noqa: SIM115
-    return subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+    with open(folder / f"{output}.log", "a") as log:
+        return subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
 
 
 def stop_worker(process, folder, output, number):

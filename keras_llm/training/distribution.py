@@ -71,6 +71,7 @@ def _use_tensorflow(strategy):
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, it stays open as long as the process
 
 
+@functools.cache  # a second one in the same process would take the first one's messages for its own
 def _mirrored():
     import tensorflow as tf
 
@@ -82,11 +83,10 @@ def _mirrored():
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
+@functools.cache
 def _multi_worker():
     import tensorflow as tf
 
-    if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
-        return tf.distribute.get_strategy()
     if "TF_CONFIG" not in os.environ:
         raise ValueError(
             "The strategy 'multi-worker' finds the workers in the environment variable TF_CONFIG, which is not set. "
@@ -96,6 +96,7 @@ def _multi_worker():
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
+@functools.cache
 def _tpu():
     import tensorflow as tf
 
