@@ -44,26 +44,32 @@ def use(strategy="auto"):
         raise ValueError(
             f"The strategy {strategy!r} is not known on the backend {backend}; choose from {', '.join(allowed)}."
         )
-    if backend == "tensorflow":
-        _use_tensorflow(strategy)
-
-
-def _use_tensorflow(strategy):
-    import tensorflow as tf
-
     workers, index = _workers()
     if strategy == "auto":
-        if tf.config.list_physical_devices("TPU"):
-            strategy = "tpu"
-        elif workers > 1:
-            strategy = "multi-worker"
-        else:
-            strategy = "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "one"
-    if strategy in ("one", "mirrored") and workers > 1:
+        strategy = _what_there_is(workers) if backend == "tensorflow" else "one"
+    if strategy not in ("multi-worker", "tpu") and workers > 1:
         raise ValueError(
             f"TF_CONFIG lists {workers} workers, but this training is for one process (strategy {strategy!r}): "
             "choose multi-worker, where it is offered, or start it without `keras-llm launch` and TF_CONFIG."
         )
+    if backend == "tensorflow":
+        _use_tensorflow(strategy, index)
+
+
+def _what_there_is(workers):
+    """The strategy that `auto` stands for, in TensorFlow."""
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("TPU"):
+        return "tpu"
+    if workers > 1:
+        return "multi-worker"
+    return "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "one"
+
+
+def _use_tensorflow(strategy, index):
+    import tensorflow as tf
+
     make = {"one": lambda: None, "mirrored": _mirrored, "multi-worker": _multi_worker, "tpu": _tpu}
     tf.distribute.experimental_set_strategy(make[strategy]())
     if strategy == "multi-worker" and index:
@@ -149,7 +155,7 @@ def _replicas():
 
 
 def _several_workers():
-    if keras.backend.backend() != "tensorflow" or "tensorflow" not in sys.modules:
+    if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf
 
