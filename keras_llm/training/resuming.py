@@ -46,8 +46,10 @@ def fit(model, train, folder, *, epochs, steps_per_epoch, callbacks, save_every,
         validation: batches for `validation_data`, or None.
 
     Raises:
-        ValueError: the state is of another model, or none of the states is whole.
-        Interrupted: SIGTERM or SIGINT (Ctrl-C) came; the state was saved. A second one does not wait.
+        ValueError: the state is of another model, none of the states is whole, or workers found different states.
+        Interrupted: SIGTERM or SIGINT (Ctrl-C) came, to this or another worker; the state was saved. A second one does
+            not wait.
+        ConnectionError: another worker is gone.
     """
     state = RunState(folder, steps_per_epoch, save_every, callbacks)
     state.load(model, train)
@@ -263,7 +265,9 @@ class RunState(keras.callbacks.Callback):
         }
         for group, variables in groups.items():
             for variable, value in zip(variables, values[group]):
-                if value is None or value.shape[group == "metrics" :] != tuple(variable.shape):
+                if value is not None:
+                    shape = value.shape[1:] if group == "metrics" else value.shape  # of metrics one a replica
+                if value is None or shape != tuple(variable.shape):
                     raise ValueError(f"{state} is the state of another model: {variable.path} does not fit.")
         for group in ("model", "optimizer"):
             _assign(groups[group], values[group])
