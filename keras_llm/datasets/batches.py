@@ -132,7 +132,7 @@ class Batches(keras.utils.PyDataset):
             copies = f" and {self.copies} copies of each" if self.copies > 1 else ""
             raise ValueError(
                 f"A batch of {rows} rows cannot be split evenly over {replicas} replicas{copies}. "
-                f"Choose a batch size that is a multiple of {replicas}; or a larger tokens_per_batch, where that is given."
+                f"Choose a batch size that is a multiple of {replicas}, or a larger tokens_per_batch."
             )
         own = slice(replica * rows // replicas, (replica + 1) * rows // replicas)
         return keras.tree.map_structure(lambda array: array[own], batch)

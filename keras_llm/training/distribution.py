@@ -306,8 +306,6 @@ def _correct_trainer():
             "workers was tested. Install that version, or choose the strategy 'one' or 'mirrored'."
         )
     build, reduce_per_replica = (getattr(*place) for place in places)
-    if hasattr(build, "__wrapped__"):
-        return  # done before
 
     @functools.wraps(build)
     def build_from_one_replica(self, iterator=None, data_batch=None):
