@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 DONE = .venv/.installed
 
-.PHONY: quickstart test test-jax test-peers tutorials notebooks results lint clean
+.PHONY: quickstart test test-jax test-slow test-peers tutorials notebooks results lint clean
 
 quickstart: .venv/.package  ## train a small GPT-2 on text that every machine has, and let it write
 	$(BIN)/keras-llm quickstart
@@ -13,6 +13,9 @@ test: $(DONE) lint test-jax  ## all tests
 
 test-jax: $(DONE)  ## the parts that do not need TensorFlow, on the JAX backend
 	KERAS_BACKEND=jax $(BIN)/pytest -q tests/test_layers.py tests/test_gpt2.py tests/test_generation.py tests/test_training.py tests/test_bert.py tests/test_keras_hub.py tests/test_masking.py tests/test_transformer.py tests/test_beam.py tests/test_lora.py tests/test_word2vec.py
+
+test-slow: $(DONE)  ## the tests that take longer than a minute each
+	$(BIN)/pytest -q -n 0 -m slow
 
 test-peers:  ## against transformers on PyTorch, in an environment of its own
 	$(PYTHON) -m venv .venv-peers

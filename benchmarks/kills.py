@@ -1,6 +1,9 @@
 """Kills a training run again and again, and compares it with the same run that nobody touched, bit by bit.
 
     python benchmarks/kills.py --result results/resume.json
+    python benchmarks/kills.py --workers 2 --kills 3 --steps 600 --result results/resume_two_workers.json
+
+With several workers, each kill is of one of them, drawn at random; the launcher stops the others.
 
 The run is `keras-llm train gpt2` with dropout on the docstrings of the installed packages. Each kill is a SIGKILL at a
 moment drawn at random, some time after the run has begun to train; then the same command is given again.
@@ -8,8 +11,10 @@ moment drawn at random, some time after the run has begun to train; then the sam
 
 import argparse
 import csv
+import os
 import pathlib
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +32,7 @@ def main():
     """Runs both, compares, prints and writes the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument(
         "--seconds", type=float, default=4.0, help="a kill comes at most so long after the first step"
@@ -38,24 +44,25 @@ def main():
     started = time.perf_counter()
     folder = pathlib.Path(arguments.output)
     whole, killed = folder / "whole", folder / "killed"
-    start(whole, arguments.steps).wait()
+    start(whole, arguments).wait()
     draw, steps = random.Random(arguments.seed), []
     while len(steps) < arguments.kills:
-        process = start(killed, arguments.steps)
+        process = start(killed, arguments)
         wait_for_steps(process, killed)
         time.sleep(draw.uniform(0, arguments.seconds))
         if process.poll() is not None:
             raise SystemExit(
                 f"The run ended after {len(steps)} kills: give it more --steps or fewer --seconds."
             )
-        process.send_signal(signal.SIGKILL)
+        os.kill(draw.choice(processes(process, killed)), signal.SIGKILL)
         process.wait()
         steps.append(last_state(killed))
         print(f"kill {len(steps)} of {arguments.kills}: the last state is of step {steps[-1]}", flush=True)
-    start(killed, arguments.steps).wait()
+    start(killed, arguments).wait()
 
     metrics = {
         "kills": len(steps),
+        "workers": arguments.workers,
         "steps": arguments.steps,
         "losses_logged": sum(len(row) for row in history(whole)),
         "losses_different": differences(history(whole), history(killed)),
@@ -70,13 +77,23 @@ def main():
         write_result(arguments.result, seed=arguments.seed, data=data, wall_seconds=seconds, metrics=metrics)
 
 
-def start(folder, steps):
+def start(folder, arguments):
     """The command, in a process of its own that writes to `FOLDER.log`."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     program = pathlib.Path(sys.executable).with_name("keras-llm")
-    command = [program, "train", "gpt2", *SETTINGS, "--steps", str(steps), "--output", folder]
+    launcher = ["launch", "--workers", str(arguments.workers), "--"] if arguments.workers > 1 else []
+    words = ["train", "gpt2", *SETTINGS, "--steps", str(arguments.steps), "--output", folder]
+    command = [program, *launcher, *words]
     with open(f"{folder}.log", "a") as log:
         return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+
+
+def processes(process, folder):
+    """The numbers of the processes that train: of the workers that the launcher named last, or the one there is."""
+    workers = dict(
+        re.findall(r"\[(worker \d+)\] is process (\d+)", pathlib.Path(f"{folder}.log").read_text())
+    )
+    return [int(number) for number in workers.values()] or [process.pid]
 
 
 def wait_for_steps(process, folder):

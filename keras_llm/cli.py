@@ -13,6 +13,7 @@ import typer
 from typer import Argument, Option
 
 from keras_llm.files import read_json
+from keras_llm.recipes import launch as launching
 from keras_llm.recipes.answer import evaluate_answer, train_answer
 from keras_llm.recipes.bert import train_bert
 from keras_llm.recipes.chat import chat, evaluate_chat, train_chat
@@ -52,7 +53,7 @@ def main():
     _drop_native_logs()
     try:
         app()
-    except (ValueError, FileNotFoundError, ImportError) as error:
+    except (ValueError, FileNotFoundError, ImportError, ConnectionError) as error:
         if os.environ.get("KERAS_LLM_DEBUG"):
             raise
         print(f"Error: {error}", file=sys.stderr)
@@ -159,6 +160,15 @@ EVALUATE = {
     "train ngram": evaluate_ngram,
     "train hmm": evaluate_hmm,
 }
+
+
+@app.command()
+def launch(
+    command: Annotated[list[str], Argument(help="The training, such as `-- train gpt2 --data my_text.txt`.")],
+    workers: Annotated[int, Option(help="How many processes.")] = 2,
+):
+    """Train in several processes on this machine as in one; for several GPUs, `--strategy mirrored` is simpler."""
+    sys.exit(launching.launch(command, workers))
 
 
 @app.command()

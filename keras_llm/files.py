@@ -10,6 +10,14 @@ import os
 import pathlib
 import tempfile
 
+_kept = True
+
+
+def keep_nothing():
+    """From now on what this process writes is thrown away: of several workers one alone writes files."""
+    global _kept
+    _kept = False
+
 
 @contextlib.contextmanager
 def atomic_path(path):
@@ -22,12 +30,17 @@ def atomic_path(path):
         path: where the finished file has to be. Its folder is made if it is missing.
     """
     path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=path.suffix)
+    if _kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(
+        dir=path.parent if _kept else None, prefix=".writing-", suffix=path.suffix
+    )
     os.close(handle)
     temporary = pathlib.Path(temporary)
     try:
         yield temporary
+        if not _kept:
+            return
         with open(temporary, "rb+") as written:
             os.fsync(written.fileno())
         os.chmod(temporary, 0o644)

@@ -34,6 +34,8 @@ class Batches(keras.utils.PyDataset):
         first_batch: the batch to begin with, to go on with a run that was cut.
     """
 
+    copies = 1  # rows, one behind the other, that must stay on one device
+
     def __init__(self, num_rows, batch_size, seed=0, shuffle=True, drop_remainder=False, first_batch=0):
         super().__init__()
         if batch_size < 1:
@@ -70,6 +72,13 @@ class Batches(keras.utils.PyDataset):
     def stream(self):
         """These batches as a `tf.data.Dataset` that prepares two ahead; on other backends, themselves.
 
+        Under a strategy of `tf.distribute` each replica gets its rows of each batch, the first ones the first replica.
+        Every process makes the whole batches and keeps its own rows, so that what a step reads does not depend on the
+        number of processes.
+
+        Raises:
+            ValueError: the rows of a batch cannot be split evenly.
+
         Keras makes a `tf.data.Dataset` of a `PyDataset` too, but with autotuning on: when `fit` or `evaluate`
         ends, TensorFlow (2.21) waits for the tuning thread, which may sleep for up to a minute.
         """
@@ -77,22 +86,56 @@ class Batches(keras.utils.PyDataset):
             return self
         import tensorflow as tf
 
+        strategy = tf.distribute.get_strategy()
+        if strategy.num_replicas_in_sync == 1:
+            return self._dataset(1, [0])
+
+        def own_parts(context):
+            replicas = context.num_replicas_in_sync
+            own = replicas // context.num_input_pipelines  # replicas of this process
+            first = own * context.input_pipeline_id
+            return self._dataset(replicas, range(first, first + own))
+
+        dataset = strategy.distribute_datasets_from_function(own_parts)
+        if self.num_batches is not None:
+            dataset._cardinality = (
+                self.num_batches
+            )  # Keras counts batches, and TensorFlow counted their parts
+        return dataset
+
+    def _dataset(self, replicas, own):
+        """A `tf.data.Dataset` of those parts of each batch that go to some replicas: `own`, one after the other."""
+        import tensorflow as tf
+
         signature = keras.tree.map_structure(
             lambda *arrays: tf.TensorSpec(_common_shape(arrays), arrays[0].dtype),
-            *(self.batch(i) for i in self._different_shapes()),
+            *(self._part(self.batch(i), 0, replicas) for i in self._different_shapes()),
         )
 
         def read():
-            return (
-                self[i] for i in (itertools.count() if self.num_batches is None else range(self.num_batches))
-            )
+            for i in itertools.count() if self.num_batches is None else range(self.num_batches):
+                batch = self[i]
+                for replica in own:
+                    yield self._part(batch, replica, replicas)
 
         dataset = tf.data.Dataset.from_generator(read, output_signature=signature)
-        if self.num_batches is not None:
-            dataset = dataset.apply(tf.data.experimental.assert_cardinality(self.num_batches))
+        elements = tf.data.INFINITE_CARDINALITY if self.num_batches is None else self.num_batches * len(own)
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(elements))
         options = tf.data.Options()
         options.autotune.enabled = False
-        return dataset.prefetch(2).with_options(options)
+        return dataset.prefetch(2 * len(own)).with_options(options)
+
+    def _part(self, batch, replica, replicas):
+        """The rows of a batch that go to one of some replicas, of which each gets as many."""
+        rows = len(keras.tree.flatten(batch)[0])
+        if rows % (replicas * self.copies):
+            copies = f" and {self.copies} copies of each" if self.copies > 1 else ""
+            raise ValueError(
+                f"A batch of {rows} rows cannot be split evenly over {replicas} replicas{copies}. "
+                f"Choose a batch size that is a multiple of {replicas}, or a larger tokens_per_batch."
+            )
+        own = slice(replica * rows // replicas, (replica + 1) * rows // replicas)
+        return keras.tree.map_structure(lambda array: array[own], batch)
 
     def _different_shapes(self):
         """Numbers of batches of the first pass in which every shape occurs."""

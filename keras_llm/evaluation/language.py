@@ -6,6 +6,7 @@ import numpy as np
 
 from keras_llm.datasets.batches import Batches, TokenWindows, check_ids
 from keras_llm.datasets.labels import IGNORED_LABEL
+from keras_llm.training.distribution import allows_xla
 from keras_llm.training.losses import TokenCrossEntropy, TokenLoss
 
 
@@ -35,7 +36,7 @@ def evaluate_language_model(model, token_ids, batch_size=16, stride=None):
     else:
         windows = _SlidingWindows(token_ids, length, stride, batch_size, vocabulary_size)
     if not model.compiled:
-        model.compile(loss=TokenCrossEntropy(), metrics=[TokenLoss()], jit_compile=True)
+        model.compile(loss=TokenCrossEntropy(), metrics=[TokenLoss()], jit_compile=allows_xla())
     results = model.evaluate(windows.stream(), verbose=0, return_dict=True)
     if "token_loss" not in results:
         raise ValueError("The model was compiled without the metric TokenLoss(), which measures it here.")

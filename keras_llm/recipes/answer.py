@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Option
 
-from keras_llm.recipes import finetuning
+from keras_llm.recipes import finetuning, runs
 from keras_llm.recipes.options import (
     Data,
     DataDir,
@@ -13,6 +13,7 @@ from keras_llm.recipes.options import (
     Result,
     SaveEvery,
     Seed,
+    Strategy,
     Test,
     Validation,
 )
@@ -37,6 +38,7 @@ def train_answer(
     learning_rate: finetuning.LearningRate = 1e-4,
     dropout: finetuning.Dropout = 0.1,
     save_every: SaveEvery = 500,
+    strategy: Strategy = "auto",
     seed: Seed = 0,
     output: Output = None,
     result: Result = None,
@@ -44,7 +46,7 @@ def train_answer(
     """Fine-tune a BERT to find the answer to a question in a text."""
     arguments = dict(locals())
     started = time.perf_counter()
-    import keras
+    runs.prepare(strategy, seed)
     import numpy as np
 
     from keras_llm.datasets import load
@@ -52,7 +54,6 @@ def train_answer(
     from keras_llm.datasets.windows import question_windows
     from keras_llm.models.bert import BertQuestionAnswerer
 
-    keras.utils.set_random_seed(seed)
     rows = load_splits(data, validation, test, data_dir)
     if more_data:
         rows["train"] = rows["train"] + load(more_data, None, data_dir)

@@ -13,6 +13,7 @@ from keras_llm.recipes.options import (
     Result,
     SaveEvery,
     Seed,
+    Strategy,
     Validation,
 )
 
@@ -46,6 +47,7 @@ def train_bert(
     dropout: Annotated[float, Option(help="Dropout rate.")] = 0.0,
     evaluate_every: Annotated[int, Option(help="Steps between two looks at the validation text.")] = 250,
     save_every: SaveEvery = 500,
+    strategy: Strategy = "auto",
     seed: Seed = 0,
     tensorboard: Annotated[bool, Option(help="Also write logs for TensorBoard.")] = False,
     output: Output = None,
@@ -54,7 +56,7 @@ def train_bert(
     """Pretrain a BERT on raw text by hiding words."""
     arguments = dict(locals())
     started = time.perf_counter()
-    import keras
+    runs.prepare(strategy, seed)
 
     from keras_llm.datasets.masking import MaskedBatches, continuing_pieces, pack_documents
     from keras_llm.models.bert import BertEncoder, BertMaskedLM
@@ -62,7 +64,6 @@ def train_bert(
     from keras_llm.training.losses import Perplexity, TokenAccuracy
 
     # Text
-    keras.utils.set_random_seed(seed)
     texts = {
         "train": load_texts(data, None if validation else "train", data_dir, limit),
         "validation": load_texts(validation or data, None if validation else "validation", data_dir),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typer import Option
 
-from keras_llm.recipes import finetuning
+from keras_llm.recipes import finetuning, runs
 from keras_llm.recipes.options import (
     Data,
     DataDir,
@@ -16,6 +16,7 @@ from keras_llm.recipes.options import (
     Result,
     SaveEvery,
     Seed,
+    Strategy,
     Test,
     TextColumn,
     Validation,
@@ -61,6 +62,7 @@ def train_classify(
         Option(help="Train so many times and keep the mean of the weights: often better than each (a soup)."),
     ] = 1,
     save_every: SaveEvery = 500,
+    strategy: Strategy = "auto",
     seed: Seed = 0,
     output: Output = None,
     result: Result = None,
@@ -68,12 +70,11 @@ def train_classify(
     """Fine-tune a BERT to put a label on texts, or on pairs of texts."""
     arguments = dict(locals())
     started = time.perf_counter()
-    import keras
+    runs.prepare(strategy, seed)
 
     from keras_llm.models.bert import BertClassifier
     from keras_llm.training.losses import RDropCrossEntropy
 
-    keras.utils.set_random_seed(seed)
     columns = typed_columns(text=text_column, text_pair=pair_column, label=label_column)
     rows = load_splits(data, validation, test, data_dir, columns)
     for part in rows.values():

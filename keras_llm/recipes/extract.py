@@ -9,7 +9,7 @@ from typing import Annotated
 
 from typer import Option
 
-from keras_llm.recipes import finetuning
+from keras_llm.recipes import finetuning, runs
 from keras_llm.recipes.options import (
     Data,
     DataDir,
@@ -18,6 +18,7 @@ from keras_llm.recipes.options import (
     Result,
     SaveEvery,
     Seed,
+    Strategy,
     SummaryColumn,
     Test,
     Validation,
@@ -47,6 +48,7 @@ def train_extract(
     learning_rate: finetuning.LearningRate = 1e-4,
     dropout: finetuning.Dropout = 0.1,
     save_every: SaveEvery = 500,
+    strategy: Strategy = "auto",
     seed: Seed = 0,
     output: Output = None,
     result: Result = None,
@@ -54,7 +56,7 @@ def train_extract(
     """Fine-tune a BERT to pick the sentences that sum up a text."""
     arguments = dict(locals())
     started = time.perf_counter()
-    import keras
+    runs.prepare(strategy, seed)
 
     from keras_llm.datasets.batches import PaddedBatches
     from keras_llm.datasets.labels import IGNORED_LABEL
@@ -62,7 +64,6 @@ def train_extract(
     from keras_llm.evaluation.summaries import best_sentences
     from keras_llm.models.bert import BertTokenClassifier
 
-    keras.utils.set_random_seed(seed)
     if sentences < 1:
         raise ValueError(f"--sentences must be at least 1, not {sentences}.")
     rows = load_splits(data, validation, test, data_dir, summary_columns(arguments))

@@ -80,6 +80,8 @@ def fit_soup(members, model, train, measure, monitor, folder, **settings):
         model, train, measure, monitor, settings: see `fit`.
         folder: of the run; each member has a folder in it, and the mean goes into the folder itself.
     """
+    from keras_llm.training import distribution
+
     start = model.get_weights()
     mean = [0.0 * weight for weight in start]
     for i in range(members):
@@ -93,6 +95,7 @@ def fit_soup(members, model, train, measure, monitor, folder, **settings):
         mean = [weight + other / members for weight, other in zip(mean, best)]
     model.set_weights(mean)
     model.save_pretrained(folder)
+    distribution.gather(0)  # of several workers none goes on before the first one has written this
 
 
 def fit(

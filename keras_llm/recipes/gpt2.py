@@ -13,6 +13,7 @@ from keras_llm.recipes.options import (
     Result,
     SaveEvery,
     Seed,
+    Strategy,
 )
 
 Text = Annotated[
@@ -54,6 +55,7 @@ def train_gpt2(
         int, Option(help="Batches of validation text at each look; at the end all of it is used.")
     ] = 20,
     save_every: SaveEvery = 500,
+    strategy: Strategy = "auto",
     seed: Seed = 0,
     tensorboard: Annotated[bool, Option(help="Also write logs for TensorBoard.")] = False,
     output: Output = None,
@@ -62,7 +64,7 @@ def train_gpt2(
     """Train a GPT-2 on your own text, from nothing or from a checkpoint."""
     arguments = dict(locals())
     started = time.perf_counter()
-    import keras
+    runs.prepare(strategy, seed)
 
     from keras_llm.datasets.batches import TokenWindows
     from keras_llm.evaluation.language import evaluate_language_model
@@ -70,7 +72,6 @@ def train_gpt2(
     from keras_llm.training.losses import Perplexity
 
     # Text
-    keras.utils.set_random_seed(seed)
     texts = {
         "train": load_texts(data, "train", data_dir, limit),
         "validation": load_texts(data, "validation", data_dir),

@@ -72,6 +72,7 @@ def train_lstm(
     """Train an LSTM: a label a text, a label a token, or the next token."""
     arguments = dict(locals())
     started = time.perf_counter()
+    runs.prepare("one", seed)
     import keras
 
     from keras_llm.checkpoints.word_vectors import fill_embedding
@@ -80,8 +81,6 @@ def train_lstm(
 
     if frozen_epochs and not (start_from or vectors):
         raise ValueError("--frozen-epochs needs --start-from or --vectors: random weights have to learn.")
-
-    keras.utils.set_random_seed(seed)
     columns = typed_columns(text=text_column, label=label_column)
     rows = load_splits(data, validation, test, data_dir, columns)
     if start_from:

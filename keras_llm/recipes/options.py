@@ -23,6 +23,12 @@ SummaryColumn = Annotated[
 LabelColumn = Annotated[str | None, Option(help="Name or position of the label, if it is not `label`.")]
 DataDir = Annotated[str | None, Option(help="Where TensorFlow Datasets keeps its prepared sets.")]
 Seed = Annotated[int, Option(help="Of weights, dropout and the order of the data.")]
+Strategy = Annotated[
+    str,
+    Option(
+        help="Devices to train on: one, mirrored (all GPUs), multi-worker, tpu, or auto for what there is."
+    ),
+]
 SaveEvery = Annotated[
     int,
     Option(help="Steps between two states on disk: a run that is cut goes on there with the same command."),

@@ -25,6 +25,16 @@ COMMANDS = {
 }
 
 
+def prepare(strategy, seed):
+    """The first thing of a training: on which devices it is (see `distribution.use`), and what is drawn at random."""
+    import keras
+
+    from keras_llm.training import distribution
+
+    distribution.use(strategy)
+    keras.utils.set_random_seed(seed)
+
+
 def free_folder(output, name, settings=None):
     """The folder for a run: `output`, or the first of `runs/NAME`, `runs/NAME-2`, ... that may be used.
 

@@ -42,13 +42,13 @@ def fit(
         label_smoothing: see `TokenCrossEntropy`.
         averaging: validate and keep an exponential moving average of the weights; 0.99 averages over about 100
             steps.
-        jit_compile: whether XLA compiles the step, once for each shape of batches.
+        jit_compile: whether XLA compiles the step, once for each shape of batches; it does not on several devices.
         callbacks: further ones of Keras.
         save_every: steps between two states that the run can go on from, beside the one after each look.
     """
     import keras
 
-    from keras_llm.training import resuming
+    from keras_llm.training import distribution, resuming
     from keras_llm.training.callbacks import AveragedWeights, Curves, Guard, Progress, SaveBest
     from keras_llm.training.losses import TokenCrossEntropy, TokenLoss
     from keras_llm.training.optimizers import AdamW, WarmupCosine
@@ -62,7 +62,7 @@ def fit(
         AdamW(rate, weight_decay, **average),
         TokenCrossEntropy(label_smoothing),
         metrics=[TokenLoss(), *metrics],
-        jit_compile=jit_compile,
+        jit_compile=jit_compile and distribution.allows_xla(),
     )
     callbacks = [
         *([AveragedWeights()] if average else []),
@@ -72,7 +72,7 @@ def fit(
         Curves(folder, title=title, other=monitor),
         *callbacks,
     ]
-    if tensorboard:
+    if tensorboard and distribution.is_chief():
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard", update_freq=10))
     resuming.fit(
         model,

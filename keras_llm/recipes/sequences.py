@@ -82,12 +82,9 @@ def train(command, arguments, texts, used, measure, started):
     Returns:
         The run's figures, a dict of name to number.
     """
-    import keras
-
     from keras_llm.generation import BeamSearch
     from keras_llm.training.losses import Perplexity
 
-    keras.utils.set_random_seed(arguments["seed"])
     length = arguments["length"]
     target_length = arguments.get("summary_length", length)
     names = "size", "vocabulary", "lowercase", "dropout", "norm_first"

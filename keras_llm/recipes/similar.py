@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Option
 
-from keras_llm.recipes import finetuning
+from keras_llm.recipes import finetuning, runs
 from keras_llm.recipes.options import (
     Data,
     DataDir,
@@ -54,14 +54,13 @@ def train_similar(
     """Fine-tune a BERT so that texts that belong together have near vectors."""
     arguments = dict(locals())
     started = time.perf_counter()
-    import keras
+    runs.prepare("one", seed)
     import numpy as np
 
     from keras_llm.datasets.batches import PaddedBatches
     from keras_llm.models.bert import BertPairRanker, BertSentenceEmbedder
     from keras_llm.training.losses import PairCrossEntropy
 
-    keras.utils.set_random_seed(seed)
     columns = typed_columns(text=text_column, text_pair=pair_column, label=label_column)
     rows = load_splits(data, validation, test, data_dir, columns)
     pairs = {split: text_pairs(part, label) for split, part in rows.items()}

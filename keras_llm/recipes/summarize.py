@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Option
 
-from keras_llm.recipes import sequences
+from keras_llm.recipes import runs, sequences
 from keras_llm.recipes.options import (
     Data,
     DataDir,
@@ -14,6 +14,7 @@ from keras_llm.recipes.options import (
     Result,
     SaveEvery,
     Seed,
+    Strategy,
     SummaryColumn,
     Test,
     Validation,
@@ -50,6 +51,7 @@ def train_summarize(
     beams: sequences.Beams = 4,
     length_penalty: sequences.LengthPenalty = 0.6,
     save_every: SaveEvery = 500,
+    strategy: Strategy = "auto",
     seed: Seed = 0,
     tensorboard: Annotated[bool, Option(help="Also write logs for TensorBoard.")] = False,
     output: Output = None,
@@ -58,6 +60,7 @@ def train_summarize(
     """Train a Transformer to write summaries in words of its own."""
     arguments = dict(locals())
     started = time.perf_counter()
+    runs.prepare(strategy, seed)
     rows = load_splits(data, validation, test, data_dir, summary_columns(arguments))
     for part in rows.values():
         require_columns(part, "document", "summary")

@@ -2,7 +2,7 @@
 
 import time
 
-from keras_llm.recipes import finetuning
+from keras_llm.recipes import finetuning, runs
 from keras_llm.recipes.options import (
     Data,
     DataDir,
@@ -10,6 +10,7 @@ from keras_llm.recipes.options import (
     Result,
     SaveEvery,
     Seed,
+    Strategy,
     Test,
     Validation,
 )
@@ -33,6 +34,7 @@ def train_tag(
     learning_rate: finetuning.LearningRate = 2e-4,
     dropout: finetuning.Dropout = 0.1,
     save_every: SaveEvery = 500,
+    strategy: Strategy = "auto",
     seed: Seed = 0,
     output: Output = None,
     result: Result = None,
@@ -40,13 +42,12 @@ def train_tag(
     """Fine-tune a BERT to find names in text: a tag for each word."""
     arguments = dict(locals())
     started = time.perf_counter()
-    import keras
+    runs.prepare(strategy, seed)
 
     from keras_llm.datasets.batches import PaddedBatches
     from keras_llm.datasets.windows import word_windows
     from keras_llm.models.bert import BertTokenClassifier
 
-    keras.utils.set_random_seed(seed)
     rows = load_splits(data, validation, test, data_dir)
     for part in rows.values():
         require_columns(part, "tokens", "tags")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Option
 
-from keras_llm.recipes import sequences
+from keras_llm.recipes import runs, sequences
 from keras_llm.recipes.options import (
     Data,
     DataDir,
@@ -13,6 +13,7 @@ from keras_llm.recipes.options import (
     Result,
     SaveEvery,
     Seed,
+    Strategy,
     Test,
     Validation,
 )
@@ -53,6 +54,7 @@ def train_translate(
     beams: sequences.Beams = 4,
     length_penalty: sequences.LengthPenalty = 0.6,
     save_every: SaveEvery = 500,
+    strategy: Strategy = "auto",
     seed: Seed = 0,
     tensorboard: Annotated[bool, Option(help="Also write logs for TensorBoard.")] = False,
     output: Output = None,
@@ -61,6 +63,7 @@ def train_translate(
     """Train a Transformer to translate, from lines that are translations of each other."""
     arguments = dict(locals())
     started = time.perf_counter()
+    runs.prepare(strategy, seed)
     columns = typed_columns(source=source_column, target=target_column)
     rows = _directed(load_splits(data, validation, test, data_dir, columns), reverse)
 

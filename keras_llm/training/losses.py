@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_llm.datasets.labels import IGNORED_LABEL
+from keras_llm.training.distribution import refuse_split, sum_over_replicas
 
 
 def token_losses(labels, logits, label_smoothing=0.0):
@@ -29,6 +30,17 @@ def token_losses(labels, logits, label_smoothing=0.0):
     return losses * weights, weights
 
 
+def _mean(values, weights):
+    """The share of this replica in the mean over what counts on all replicas: the shares add up to the mean.
+
+    Args:
+        values: float32, 0 where not counted.
+        weights: float32, 1 where counted, else 0.
+    """
+    (count,) = sum_over_replicas([ops.sum(weights)])
+    return ops.sum(values) / ops.maximum(count, 1.0)
+
+
 @keras.saving.register_keras_serializable(package="keras_llm")
 class TokenCrossEntropy(keras.losses.Loss):
     """Mean cross-entropy over the tokens whose label is not -100, in nats a token.
@@ -47,7 +59,7 @@ class TokenCrossEntropy(keras.losses.Loss):
     def call(self, y_true, y_pred):
         """Labels int `[batch, T]` and logits `[batch, T, vocabulary_size]` -> a scalar."""
         losses, weights = token_losses(ops.cast(y_true, "int32"), y_pred, self.label_smoothing)
-        return ops.sum(losses) / ops.maximum(ops.sum(weights), 1.0)
+        return _mean(losses, weights)
 
     def get_config(self):
         """The constructor's arguments."""
@@ -78,8 +90,7 @@ class RDropCrossEntropy(TokenCrossEntropy):
         first, second = pairs[:, 0], pairs[:, 1]
         apart = ops.sum((ops.exp(first) - ops.exp(second)) * (first - second), axis=-1) / 2  # [n, ...]
         counted = ops.cast(ops.not_equal(y_true[::2], IGNORED_LABEL), "float32")
-        divergence = ops.sum(apart * counted) / ops.maximum(ops.sum(counted), 1.0)
-        return super().call(y_true, y_pred) + self.weight * divergence
+        return super().call(y_true, y_pred) + self.weight * _mean(apart * counted, counted)
 
     def get_config(self):
         """The constructor's arguments."""
@@ -88,9 +99,14 @@ class RDropCrossEntropy(TokenCrossEntropy):
 
 @keras.saving.register_keras_serializable(package="keras_llm")
 class PairCrossEntropy(TokenCrossEntropy):
-    """Mean cross-entropy of finding each row's own column: what `BertPairRanker` is trained with."""
+    """Mean cross-entropy of finding each row's own column: what `BertPairRanker` is trained with.
+
+    Raises:
+        ValueError: under several replicas, each of which would tell a row from the others of its own part only.
+    """
 
     def __init__(self, name="pair_cross_entropy", **kwargs):
+        refuse_split("A loss that tells each row from all others of its batch")
         super().__init__(name=name, **kwargs)
 
     def call(self, y_true, y_pred):
@@ -113,7 +129,7 @@ class SquaredError(keras.losses.Loss):
         labels = ops.reshape(ops.cast(y_true, "float32"), (-1, 1))  # [batch, 1]
         counted = ops.logical_not(ops.isnan(labels))
         errors = ops.where(counted, ops.cast(y_pred, "float32") - ops.where(counted, labels, 0.0), 0.0)
-        return ops.sum(ops.square(errors)) / ops.maximum(ops.sum(ops.cast(counted, "float32")), 1.0)
+        return _mean(ops.square(errors), ops.cast(counted, "float32"))
 
     def get_config(self):
         """The constructor's arguments."""

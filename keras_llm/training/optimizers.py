@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from keras_llm.training.distribution import sum_over_replicas
+
 
 @keras.saving.register_keras_serializable(package="keras_llm")
 class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
@@ -96,7 +98,7 @@ class AdamW(keras.optimizers.Optimizer):
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
         """Keras' place for the update of all variables at once; variables without a gradient stay."""
-        grads = _sum_over_replicas(grads)
+        grads = sum_over_replicas(grads)
         given = dict(zip(map(self._get_variable_index, trainable_variables), grads))
         flat = [
             ops.reshape(ops.cast(given[i], "float32"), (size,)) if i in given else ops.zeros((size,))
@@ -141,16 +143,6 @@ class AdamW(keras.optimizers.Optimizer):
             "epsilon": self.epsilon,
             "clip_norm": self.clip_norm,
         }
-
-
-def _sum_over_replicas(gradients):
-    """Under `tf.distribute` the sum of what the replicas found; elsewhere the gradients themselves."""
-    if keras.backend.backend() != "tensorflow":
-        return gradients
-    import tensorflow as tf
-
-    gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]  # embeddings' are sparse
-    return tf.distribute.get_replica_context().all_reduce("SUM", gradients)
 
 
 def _assign(variables, values):

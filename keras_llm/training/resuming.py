@@ -20,6 +20,7 @@ import keras
 import numpy as np
 
 from keras_llm.files import read_json, write_json
+from keras_llm.training import distribution
 from keras_llm.training.results import checksum
 
 STATES = "states"  # the folder, inside that of the run
@@ -45,18 +46,21 @@ def fit(model, train, folder, *, epochs, steps_per_epoch, callbacks, save_every,
         validation: batches for `validation_data`, or None.
 
     Raises:
-        ValueError: the state is of another model, or none of the states is whole.
-        Interrupted: SIGTERM or SIGINT (Ctrl-C) came; the state was saved. A second one does not wait.
+        ValueError: the state is of another model, none of the states is whole, or workers found different states.
+        Interrupted: SIGTERM or SIGINT (Ctrl-C) came, to this or another worker; the state was saved. A second one does
+            not wait.
+        ConnectionError: another worker is gone.
     """
     state = RunState(folder, steps_per_epoch, save_every, callbacks)
     state.load(model, train)
+    state.check_workers()
     epoch, step = divmod(state.done, steps_per_epoch)
     parts = (
         [(epoch, epoch + 1, steps_per_epoch - step)] if step else []
     )  # the rest of an epoch, then whole ones
     parts.append((epoch + len(parts), epochs, steps_per_epoch))
     first_batch = train.first_batch
-    with state.watch_signals():
+    with state.watch_signals(), distribution.lost_workers_told():
         for begin, end, steps in parts:
             if state.stopped or begin >= end:
                 continue
@@ -79,8 +83,9 @@ def fit(model, train, folder, *, epochs, steps_per_epoch, callbacks, save_every,
 
 def remove_states(folder):
     """Removes the states of a run that is finished, and of runs in folders inside it."""
-    for states in pathlib.Path(folder).rglob(STATES):
-        shutil.rmtree(states)
+    if distribution.is_chief():
+        for states in pathlib.Path(folder).rglob(STATES):
+            shutil.rmtree(states)
 
 
 class RunState(keras.callbacks.Callback):
@@ -117,7 +122,7 @@ class RunState(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Gives the metrics back what they had, in a cut epoch; saves, behind a whole one."""
         if self.metrics is not None:
-            _assign(self.model.metrics_variables, self.metrics)
+            distribution.assign_replica_values(self.model.metrics_variables, self.metrics)
             self.metrics = None
         elif self.done != self.saved:
             self.save()
@@ -126,16 +131,22 @@ class RunState(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         """Counts, and saves when it is time; at the end of an epoch not before its evaluation."""
         self.done += 1
-        if self.done % self.steps_per_epoch and (self.signal or self.done % self.save_every == 0):
+        asked = self.asked()
+        if self.done % self.steps_per_epoch and (asked or self.done % self.save_every == 0):
             self.save()
             self.stop_if_asked()
 
+    def asked(self):
+        """The number of the signal that came to any of the workers, or 0: the same in all after the same step."""
+        return int(distribution.gather(self.signal or 0).max())
+
     def stop_if_asked(self):
         """Raises `Interrupted` if a signal came."""
-        if self.signal:
+        if number := self.asked():
             place = f"Stopped after step {self.saved:,}, which is saved in {self.folder.parent}/."
-            print(f"{place} The same command goes on from there.", file=sys.stderr)
-            raise Interrupted(128 + self.signal)
+            if distribution.is_chief():
+                print(f"{place} The same command goes on from there.", file=sys.stderr)
+            raise Interrupted(128 + number)
 
     @contextlib.contextmanager
     def watch_signals(self):
@@ -175,15 +186,17 @@ class RunState(keras.callbacks.Callback):
             )
             return
         self.saved = self.done
-        for old in self._states()[self.keep :]:
-            shutil.rmtree(old)
+        if distribution.is_chief():
+            for old in self._states()[self.keep :]:
+                shutil.rmtree(old)
 
     def _write(self):
         if hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()
         arrays = _arrays("model", self.model.variables) | _arrays("optimizer", self.model.optimizer.variables)
         if self.done % self.steps_per_epoch:
-            arrays |= _arrays("metrics", self.model.metrics_variables)
+            values = distribution.replica_values(self.model.metrics_variables)  # all workers must take part
+            arrays |= {f"metrics {i}": value for i, value in enumerate(values)}
         for name, array in arrays.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise ValueError(
@@ -194,6 +207,8 @@ class RunState(keras.callbacks.Callback):
             "stopped": self.stopped,
             "callbacks": {name: callback.get_state() for name, callback in self.remembering.items()},
         }
+        if not distribution.is_chief():
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = pathlib.Path(tempfile.mkdtemp(dir=self.folder, prefix=".writing-"))
         try:
@@ -225,15 +240,24 @@ class RunState(keras.callbacks.Callback):
         if states:
             raise ValueError(f"No state in {self.folder} is whole. Remove that folder to begin anew.")
 
+    def check_workers(self):
+        """Raises a ValueError if the workers found different states."""
+        steps = distribution.gather(self.done)
+        if steps.min() != steps.max():
+            raise ValueError(
+                f"The workers would go on after different steps, {steps.min():.0f} and {steps.max():.0f}: "
+                f"{self.folder.parent} must be one folder, on a disk that all of them see."
+            )
+
     def _take(self, model, train, state, facts, arrays):
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         groups = {"model": model.variables, "optimizer": model.optimizer.variables}
         if any(name.startswith("metrics") for name in arrays):
             inputs, labels = train.batch(0)
-            model.compute_metrics(
-                inputs, labels, model(inputs)
-            )  # Keras builds its metrics when they are first used
+            for metric in model.metrics:  # Keras builds them when they are first used
+                if not getattr(metric, "built", True):
+                    metric.build(labels, model(inputs))
             groups["metrics"] = model.metrics_variables
         values = {
             group: [arrays.get(f"{group} {i}") for i in range(len(variables))]
@@ -241,7 +265,9 @@ class RunState(keras.callbacks.Callback):
         }
         for group, variables in groups.items():
             for variable, value in zip(variables, values[group]):
-                if value is None or value.shape != tuple(variable.shape):
+                if value is not None:
+                    shape = value.shape[1:] if group == "metrics" else value.shape  # of metrics one a replica
+                if value is None or shape != tuple(variable.shape):
                     raise ValueError(f"{state} is the state of another model: {variable.path} does not fit.")
         for group in ("model", "optimizer"):
             _assign(groups[group], values[group])
