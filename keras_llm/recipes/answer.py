@@ -7,9 +7,12 @@ from typer import Option
 
 from keras_llm.recipes import finetuning
 from keras_llm.recipes.options import (
+    Accumulate,
     Data,
     DataDir,
     Output,
+    Precision,
+    Rematerialize,
     Result,
     SaveEvery,
     Seed,
@@ -36,6 +39,9 @@ def train_answer(
     batch_size: finetuning.BatchSize = 16,
     learning_rate: finetuning.LearningRate = 1e-4,
     dropout: finetuning.Dropout = 0.1,
+    accumulate: Accumulate = 1,
+    precision: Precision = "float32",
+    rematerialize: Rematerialize = False,
     save_every: SaveEvery = 500,
     seed: Seed = 0,
     output: Output = None,
@@ -66,6 +72,7 @@ def train_answer(
         length,
         [row[column] for row in rows["train"] for column in ("question", "context")],
         dropout,
+        precision,
     )
     windows = question_windows(tokenizer, rows["train"], length, length // 4)
     train = PaddedBatches(
@@ -97,6 +104,8 @@ def train_answer(
         epochs=epochs,
         learning_rate=learning_rate,
         patience=patience,
+        accumulate=accumulate,
+        rematerialize=rematerialize,
         save_every=save_every,
         title="BERT, answers in text",
     )

@@ -1,5 +1,7 @@
 """What the recipes that train a model from nothing share."""
 
+from keras_llm.recipes.steps import prepare
+
 
 def fit(
     model,
@@ -22,6 +24,8 @@ def fit(
     label_smoothing=0.0,
     averaging=None,
     jit_compile=True,
+    accumulate=1,
+    rematerialize=False,
 ):
     """Trains for a number of steps with AdamW, warmup and cosine, and keeps the model of the best validation loss.
 
@@ -42,6 +46,7 @@ def fit(
         averaging: validate and keep an exponential moving average of the weights; 0.99 averages over about 100
             steps.
         jit_compile: whether XLA compiles the step, once for each shape of batches.
+        accumulate, rematerialize: see `steps.prepare`.
         save_every: steps between two states that the run can go on from, beside the one after each look.
     """
     import keras
@@ -62,6 +67,7 @@ def fit(
         metrics=[TokenLoss(), *metrics],
         jit_compile=jit_compile,
     )
+    prepare(model, train, accumulate, rematerialize)
     callbacks = [
         *([AveragedWeights()] if average else []),
         Guard(),
