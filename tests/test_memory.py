@@ -20,20 +20,19 @@ jax_only = pytest.mark.skipif(keras.backend.backend() != "jax", reason="XLA tell
 
 
 @functools.cache
-def measured(kind, rows=8, length=64, parts=1, remat=False, dtype="float32", heads=4, layers=3):
+def measured(kind, parts=1, remat=False, heads=4, dropout=0.0):
     """The forecast by part, and what XLA reserves."""
-    ids = np.random.default_rng(0).integers(1, 500, (rows, length)).astype("int32")
+    length, layers = 64, 3
+    ids = np.random.default_rng(0).integers(1, 500, (8, length)).astype("int32")
     inputs, labels = ids, ids
     if kind == "gpt2":
-        model = GPT2Model(500, length, 64, layers, heads, dropout=0.0, dtype=dtype)
+        model = GPT2Model(500, length, 64, layers, heads, dropout=dropout)
     elif kind == "bert":
-        model = BertMaskedLM(
-            BertEncoder(500, length, 64, layers, heads, dropout=0.0, pooler=False, dtype=dtype)
-        )
+        model = BertMaskedLM(BertEncoder(500, length, 64, layers, heads, dropout=dropout, pooler=False))
         inputs = {"token_ids": ids, "masked_positions": ids[:, :8] % length}
         labels = ids[:, :8]
     else:
-        model = Transformer(500, None, length, 64, layers, heads, dropout=0.0, dtype=dtype)
+        model = Transformer(500, None, length, 64, layers, heads, dropout=dropout)
         inputs = {"source_ids": ids, "target_ids": ids[:, : length // 2]}
         labels = ids[:, : length // 2]
     model.compile(AdamW(), TokenCrossEntropy(), jit_compile=True)
@@ -48,7 +47,7 @@ def measured(kind, rows=8, length=64, parts=1, remat=False, dtype="float32", hea
     "settings",
     [
         {"kind": "gpt2"},
-        {"kind": "gpt2", "heads": 16},
+        {"kind": "gpt2", "heads": 16, "dropout": 0.1},
         {"kind": "gpt2", "remat": True},
         {"kind": "gpt2", "parts": 4},
         {"kind": "bert"},
@@ -74,7 +73,7 @@ def test_parts_and_rematerialized_blocks_take_less():
 
 def test_bytes_of_one_step_by_hand():
     ids = np.zeros((6, 10), "int32")
-    model = GPT2Model(100, 10, 16, 2, 4, inner_dim=32)
+    model = GPT2Model(100, 10, 16, 2, 4, inner_dim=32, dropout=0.0)
     n = model.count_params()
     block = 6 * 10 * ((10 * 16 + 3 * 32) * 4 + 4 * 10 * 12)
     expected = {
@@ -91,6 +90,9 @@ def test_bytes_of_one_step_by_hand():
     assert parts["activations"] == 2 * 2 * 10 * ((10 * 16 + 3 * 32) * 2 + 4 * 10 * 10)
     rematerialize(model)
     assert memory.forecast(model, ids, ids)["activations"] == 2 * 6 * 10 * 16 * 4 + block
+    dropping = GPT2Model(100, 10, 16, 2, 4, inner_dim=32, dropout=0.1)
+    more = memory.forecast(dropping, ids, ids)["activations"] - 2 * block
+    assert more == 2 * 6 * 10 * 4 * 10 * 8
 
 
 def test_too_little_memory_is_told_before_the_first_step(monkeypatch):

@@ -9,6 +9,9 @@ def rematerialize(model, on=True):
     Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", section 4.2. A step costs one more forward
     pass, about a third more work, and gives the same numbers; see `recomputed`.
 
+    On JAX, XLA for CPUs takes away the barriers between the two computations and then makes one of them again: there it
+    saves nothing, unless `XLA_FLAGS=--xla_disable_hlo_passes=cse_barrier_expander` is set before JAX starts.
+
     Args:
         model: with blocks of `keras_llm.layers`. What was compiled already stays: call it before `fit`.
         on: False to keep all activations again.

@@ -7,12 +7,14 @@ in the vocabulary, and `c` bytes a number (4; in mixed precision 2), they are in
   `12 n`): float32 in mixed precision too;
 - activations that the backward pass reads again, of each block `R T (10 h + 3 f) c`: what goes into each product and
   each norm, and what gelu and residual sums keep. And of its attention `R a T T (8 + c)`: scores and softmax in
-  float32, and the weights that the values are multiplied by;
+  float32, and the weights that the values are multiplied by; with dropout `4 + c` more, for what drops and what is
+  left;
 - logits `R T V (12 + c)`: the logits, and log-softmax, labels and gradient in float32.
 
 The count of what each layer keeps is that of Korthikanti et al. 2022, "Reducing Activation Recomputation in Large
 Transformer Models", section 4.1; the factors are those of this package's blocks as XLA compiles them. What XLA says
-that it reserves differs from it by less than `FACTOR` (`tests/test_memory.py`, on a CPU; no GPU was tried).
+that it reserves differs from it by less than `FACTOR` (`tests/test_memory.py`, in float32 on a CPU). No GPU was tried,
+and half precision is counted, not measured: for a CPU XLA turns it into float32.
 """
 
 import pathlib
@@ -87,7 +89,8 @@ def _block_bytes(block, rows, length, source_length, size):
     ):  # a norm, the query, what was attended to, its projection, a sum; keys and values of the source
         features += 5 * block.hidden_dim + 2 * block.hidden_dim * source_length // length
         keys += source_length
-    return rows * length * (features * size + block.num_heads * keys * (8 + size))
+    scores = 12 + 2 * size if block.dropout_rate else 8 + size
+    return rows * length * (features * size + block.num_heads * keys * scores)
 
 
 def _classes(model):
