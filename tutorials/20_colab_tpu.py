@@ -69,7 +69,8 @@ assert compiled == [(3,), (5,), (7,)]
 
 # %%
 rng = np.random.default_rng(0)
-rows = [list(rng.integers(1, 500, n)) for n in np.clip(rng.gamma(3.0, 12.0, 400).astype(int), 2, 128)]
+sizes = np.clip(rng.gamma(3.0, 12.0, 400).astype(int), 2, 128)
+rows = [list(np.minimum(rng.zipf(1.5, n), 500)) for n in sizes]  # few ids often, many seldom, as in language
 own_length = {max(map(len, rows[i : i + 8])) for i in range(0, 400, 8)}
 print("each batch to its own longest row:", len(own_length), "programs")
 
@@ -87,7 +88,12 @@ def count(lengths):
 
 
 # %%
-choices = {"one length": (128,), "two": (64, 128), "four": (16, 32, 64, 128), "sixteen": tuple(range(8, 129, 8))}
+choices = {
+    "one length": (128,),
+    "two": (64, 128),
+    "four": (16, 32, 64, 128),
+    "sixteen": tuple(range(8, 129, 8)),
+}
 counted = {name: count(lengths) for name, lengths in choices.items()}
 for name, (programs, share) in counted.items():
     print(f"{name:12}{programs:3} programs, {share:4.0%} of the work on real tokens")
@@ -98,7 +104,12 @@ figure, axes = plt.subplots(figsize=(6, 3))
 axes.plot(*zip(*counted.values()), "o-")
 for name, place in counted.items():
     axes.annotate(name, place, textcoords="offset points", xytext=(8, -10))
-axes.set(xlabel="programs to compile", ylabel="work on real tokens", ylim=(0, 1.05), title="400 texts of 2 to 128 tokens")
+axes.set(
+    xlabel="programs to compile",
+    ylabel="work on real tokens",
+    ylim=(0, 1.05),
+    title="400 texts of 2 to 128 tokens",
+)
 axes.grid(alpha=0.3)
 plt.show()
 

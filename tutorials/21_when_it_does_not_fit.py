@@ -91,7 +91,9 @@ def count_bytes(weights, rows, length, vocabulary, width, blocks, heads):
 gpt2 = count_bytes(124_439_808, 8, 1024, vocabulary=50_257, width=768, blocks=12, heads=12)
 for name, value in gpt2.items():
     print(f"{name:12} {value / 1e9:6.2f} GB")
-print(f"together     {sum(gpt2.values()) / 1e9:6.2f} GB, {sum(gpt2.values()) / gpt2['weights']:.0f} times the weights")
+print(
+    f"together     {sum(gpt2.values()) / 1e9:6.2f} GB, {sum(gpt2.values()) / gpt2['weights']:.0f} times the weights"
+)
 
 # %% [markdown]
 # The weights are a small part of it. Most are activations, and of these most are attention's: they grow with the *square*
@@ -103,7 +105,7 @@ print(f"together     {sum(gpt2.values()) / 1e9:6.2f} GB, {sum(gpt2.values()) / g
 
 # %%
 sizes = {"vocabulary_size": 512, "context_length": 128, "hidden_dim": 128, "num_heads": 4, "dropout": 0.0}
-BLOCKS, ROWS = (4, 16) if FULL else (2, 8)
+BLOCKS, ROWS = (3, 16) if FULL else (2, 8)
 
 
 def make_model(dtype="float32"):
@@ -224,8 +226,12 @@ print(f"{reserved['both'] / 1e6:.0f} MB")
 # - **bfloat16** keeps the 8 bits of the exponent and has 7 behind the point: the same range, two to three decimal digits.
 # - **float16** has 5 and 10: three to four digits, but nothing above 65,504 and little below 0.00006.
 
+
 # %%
-bfloat16 = lambda number: float(keras.ops.cast(keras.ops.cast(number, "bfloat16"), "float32"))
+def bfloat16(number):
+    return float(keras.ops.cast(keras.ops.cast(number, "bfloat16"), "float32"))
+
+
 print("bfloat16:", bfloat16(1 + 1 / 128), bfloat16(1 + 1 / 512), bfloat16(1e30))
 print("float16: ", float(np.float16(1 + 1 / 512)), float(np.float16(70_000.0)), float(np.float16(1e-8)))
 assert bfloat16(1 + 1 / 512) == 1.0  # too fine
@@ -275,7 +281,10 @@ axes.barh(places - 0.2, [foreseen[name] / 1e6 for name in names], 0.4, label="co
 axes.barh(places + 0.2, [reserved[name] / 1e6 for name in names], 0.4, label="reserved by XLA")
 axes.set_yticks(places, names)
 axes.invert_yaxis()
-axes.set(xlabel="memory of one training step (MB)", title=f"GPT-2 of {model.count_params():,} weights, {ROWS} rows of 128")
+axes.set(
+    xlabel="memory of one training step (MB)",
+    title=f"GPT-2 of {model.count_params():,} weights, {ROWS} rows of 128",
+)
 axes.legend()
 plt.show()
 

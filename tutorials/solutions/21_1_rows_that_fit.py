@@ -39,5 +39,10 @@ assert 3 * plain <= found["--accumulate 4"] <= 4 * plain
 assert plain < found["--precision mixed_bfloat16"] < 2 * plain
 # What rematerialisation leaves is one block, the inputs of all, and the logits, which no block has.
 assert found["--rematerialize"] >= 3 * plain
-logits_share = LENGTH * VOCABULARY * 16 / (bytes_of_a_step(1, rematerialize=True) - bytes_of_a_step(0, rematerialize=True))
+logits_share = (
+    LENGTH
+    * VOCABULARY
+    * 16
+    / (bytes_of_a_step(1, rematerialize=True) - bytes_of_a_step(0, rematerialize=True))
+)
 print(f"Then the logits are {logits_share:.0%} of what a row takes.")

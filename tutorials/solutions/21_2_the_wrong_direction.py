@@ -15,7 +15,9 @@ ids = rng.integers(1, 50, (4, LENGTH)).astype("int32")
 def gradient(ids, labels):
     """Of the mean loss by all weights, in one vector: an SGD step of rate 1 takes just this away."""
     before = model.get_weights()
-    model.compile(keras.optimizers.SGD(1.0), TokenCrossEntropy(), jit_compile=keras.backend.backend() == "jax")
+    model.compile(
+        keras.optimizers.SGD(1.0), TokenCrossEntropy(), jit_compile=keras.backend.backend() == "jax"
+    )
     model.train_on_batch(ids, labels)
     after = model.get_weights()
     model.set_weights(before)
@@ -24,7 +26,9 @@ def gradient(ids, labels):
 
 def angle(lengths):
     """In degrees, for parts of one row each."""
-    labels = np.where(np.arange(LENGTH) < np.array(lengths)[:, None], np.roll(ids, -1, axis=1), -100).astype("int32")
+    labels = np.where(np.arange(LENGTH) < np.array(lengths)[:, None], np.roll(ids, -1, axis=1), -100).astype(
+        "int32"
+    )
     whole = gradient(ids, labels)
     parts = [gradient(ids[i : i + 1], labels[i : i + 1]) for i in range(4)]
     shares = np.array(lengths) / sum(lengths)
