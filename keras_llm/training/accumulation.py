@@ -34,6 +34,7 @@ def accumulate(model, micro_batches):
     if micro_batches < 1:
         raise ValueError(f"micro_batches must be at least 1, not {micro_batches}.")
     if micro_batches == 1:
+        vars(model).pop("train_step", None)  # the class's own again
         return
     if getattr(model.loss, "count", None) is None:
         name = getattr(model.loss, "name", model.loss)

@@ -125,9 +125,9 @@ def check(model, batches, accumulate=1):
     if needed <= there_is:
         return
     message = (
-        f"A training step needs about {_gigabytes(needed)} "
-        f"({', '.join(f'{name} {_gigabytes(value)}' for name, value in parts.items())}), and there are "
-        f"{_gigabytes(there_is)}. {_help(model, batch, accumulate, needed)}"
+        f"A training step needs about {_readable(needed)} "
+        f"({', '.join(f'{name} {_readable(value)}' for name, value in parts.items())}), and there are "
+        f"{_readable(there_is)}. {_help(model, batch, accumulate, needed)}"
     )
     if needed > FACTOR * there_is:
         raise ValueError(message)
@@ -150,9 +150,7 @@ def _help(model, batch, accumulate, needed):
     saved["half the batch"] = needed - sum(forecast(model, *half, accumulate).values())
     found = sorted((value, name) for name, value in saved.items() if value > 0)
     return (
-        "What would save: "
-        + ", ".join(f"{name} {_gigabytes(value)}" for value, name in reversed(found))
-        + "."
+        "What would save: " + ", ".join(f"{name} {_readable(value)}" for value, name in reversed(found)) + "."
     )
 
 
@@ -204,5 +202,5 @@ def compiled_bytes(model, inputs, labels):
     return analysis.argument_size_in_bytes + analysis.temp_size_in_bytes
 
 
-def _gigabytes(value):
-    return f"{value / 1e9:.2f} GB"
+def _readable(value):
+    return f"{value / 1e9:.1f} GB" if value >= 1e9 else f"{value / 1e6:.1f} MB"
