@@ -1,6 +1,12 @@
-"""The tests run in one process a core (pytest-xdist); so each of these, and what it starts, has one thread."""
+"""What must be set before TensorFlow and JAX start.
+
+The tests run in one process a core (pytest-xdist); so each of these, and what it starts, has one thread. And XLA may not
+undo on a CPU what `rematerialize` did; see `keras_llm.layers.rematerialization`.
+"""
 
 import os
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ |= {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+
+os.environ.setdefault("XLA_FLAGS", "--xla_disable_hlo_passes=cse_barrier_expander")

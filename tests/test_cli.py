@@ -79,12 +79,15 @@ def test_generate_goes_on_from_the_prompt_and_repeats_with_the_seed(folder):
 
 def test_config_repeats_a_run_but_for_what_is_given_anew_and_a_run_goes_on_from_another(folder):
     words = ["train", "gpt2", "--config", "run/run.json", "--steps", 3, "--start-from", "run"]
+    words += ["--accumulate", 2, "--precision", "mixed_bfloat16", "--rematerialize"]
     printed = keras_llm(*words, folder=folder)
     assert "runs/gpt2/" in printed and (folder / "runs" / "gpt2" / "model.keras").is_file()
     first, again = (
         json.loads((folder / name / "run.json").read_text())["arguments"] for name in ("run", "runs/gpt2")
     )
-    assert again == first | {"steps": 3, "start_from": "run"}
+    anew = {"steps": 3, "start_from": "run"}
+    anew |= {"accumulate": 2, "precision": "mixed_bfloat16", "rematerialize": True}
+    assert again == first | anew
 
 
 def test_an_lstm_is_trained_and_measured(folder):
@@ -139,6 +142,14 @@ def test_tokenizer_and_datasets(folder):
         (
             ["train", "gpt2", "--data", "story.txt", "--size", "huge"],
             "--size huge is not known; choose from nano",
+        ),
+        (
+            ["train", "gpt2", "--data", "story.txt", "--precision", "half"],
+            "--precision half is not known; choose",
+        ),
+        (
+            ["train", "gpt2", "--data", "story.txt", *TINY, "--vocabulary", "300", "--accumulate", "3"],
+            "A batch of 2 rows cannot be cut into 3 equal parts",
         ),
         (["train", "gpt2", "--data", "topics_en", "--output", "run"], "run already holds a run"),
         (["train", "gpt2", "--config", "run/metrics.json"], "is not the run.json of this command"),

@@ -67,7 +67,10 @@ def gpt2_run(
     optimizer = AdamW(
         WarmupCosine(learning_rate, 2, 12), **({"use_ema": True, "ema_momentum": 0.8} if averaging else {})
     )
-    model.compile(optimizer, TokenCrossEntropy(), metrics=[TokenLoss(), Perplexity()], jit_compile=False)
+    jit_compile = keras.backend.backend() == "jax"  # which is slow without
+    model.compile(
+        optimizer, TokenCrossEntropy(), metrics=[TokenLoss(), Perplexity()], jit_compile=jit_compile
+    )
     best = SaveBest(folder / "model.keras")
     callbacks = [*([AveragedWeights()] if averaging else []), Guard(), best, Progress(12, 32), Curves(folder)]
     resuming.fit(

@@ -109,7 +109,7 @@ class Batches(keras.utils.PyDataset):
 
         signature = keras.tree.map_structure(
             lambda *arrays: tf.TensorSpec(_common_shape(arrays), arrays[0].dtype),
-            *(self._part(self.batch(i), 0, replicas) for i in self._different_shapes()),
+            *(self._part(self.batch(i), 0, replicas) for i in self.different_shapes()),
         )
 
         def read():
@@ -137,7 +137,7 @@ class Batches(keras.utils.PyDataset):
         own = slice(replica * rows // replicas, (replica + 1) * rows // replicas)
         return keras.tree.map_structure(lambda array: array[own], batch)
 
-    def _different_shapes(self):
+    def different_shapes(self):
         """Numbers of batches of the first pass in which every shape occurs."""
         return [0] if self.num_batches is None else [0, self.num_batches - 1]
 
@@ -309,7 +309,8 @@ class PaddedBatches(Batches):
         kind, filler = ("float32", np.nan) if labels.dtype.kind == "f" else ("int32", IGNORED_LABEL)
         return np.concatenate([labels, np.full((missing, *labels.shape[1:]), filler)]).astype(kind)
 
-    def _different_shapes(self):
+    def different_shapes(self):
+        """Numbers of batches of the first pass, one of each length."""
         buckets = [bucket for bucket, _ in self._plan(0)]
         return [buckets.index(bucket) for bucket in dict.fromkeys(buckets)]
 

@@ -8,6 +8,7 @@ from keras_llm.layers.positions import (
     SinusoidalPositionEncoding,
     token_positions,
 )
+from keras_llm.layers.rematerialization import rematerialize
 
 __all__ = [
     "DecoderBlock",
@@ -17,5 +18,6 @@ __all__ = [
     "MultiHeadAttention",
     "RotaryEmbedding",
     "SinusoidalPositionEncoding",
+    "rematerialize",
     "token_positions",
 ]

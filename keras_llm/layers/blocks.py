@@ -3,6 +3,7 @@
 import keras
 
 from keras_llm.layers.attention import MultiHeadAttention
+from keras_llm.layers.rematerialization import recomputed
 
 # The names that checkpoints use, and what they mean. "gelu" is exact (with erf), the others the tanh formula.
 ACTIVATIONS = {
@@ -75,6 +76,7 @@ class _Block(keras.layers.Layer):
     """What encoder and decoder blocks share: residual connections, norms and the feed-forward layer."""
 
     causal = False
+    rematerialize = False  # set by the function of that name
 
     def __init__(
         self,
@@ -120,6 +122,12 @@ class _Block(keras.layers.Layer):
         self.feed_forward.build()
         for norm in (self.attention_norm, self.feed_forward_norm):
             norm.build((None, None, self.hidden_dim))
+
+    def __call__(self, x, **arguments):
+        """The block's output; where it is to be rematerialized, training keeps no activations of it."""
+        if self.rematerialize and arguments.get("training"):
+            return recomputed(self, x, **arguments)
+        return super().__call__(x, **arguments)
 
     def _attention(self, causal, name):
         return MultiHeadAttention(

@@ -7,9 +7,12 @@ from typer import Option
 
 from keras_llm.recipes import finetuning, runs
 from keras_llm.recipes.options import (
+    Accumulate,
     Data,
     DataDir,
     Output,
+    Precision,
+    Rematerialize,
     Result,
     SaveEvery,
     Seed,
@@ -37,6 +40,9 @@ def train_answer(
     batch_size: finetuning.BatchSize = 16,
     learning_rate: finetuning.LearningRate = 1e-4,
     dropout: finetuning.Dropout = 0.1,
+    accumulate: Accumulate = 1,
+    precision: Precision = "float32",
+    rematerialize: Rematerialize = False,
     save_every: SaveEvery = 500,
     strategy: Strategy = "auto",
     seed: Seed = 0,
@@ -67,6 +73,7 @@ def train_answer(
         length,
         [row[column] for row in rows["train"] for column in ("question", "context")],
         dropout,
+        precision,
     )
     windows = question_windows(tokenizer, rows["train"], length, length // 4)
     train = PaddedBatches(
@@ -98,6 +105,8 @@ def train_answer(
         epochs=epochs,
         learning_rate=learning_rate,
         patience=patience,
+        accumulate=accumulate,
+        rematerialize=rematerialize,
         save_every=save_every,
         title="BERT, answers in text",
     )

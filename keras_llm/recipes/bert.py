@@ -8,14 +8,18 @@ from typer import Option
 from keras_llm.recipes import runs, scratch
 from keras_llm.recipes.gpt2 import Text, load_texts
 from keras_llm.recipes.options import (
+    Accumulate,
     DataDir,
     Output,
+    Precision,
+    Rematerialize,
     Result,
     SaveEvery,
     Seed,
     Strategy,
     Validation,
 )
+from keras_llm.recipes.steps import known_precision
 
 
 def train_bert(
@@ -46,6 +50,9 @@ def train_bert(
     weight_decay: Annotated[float, Option(help="AdamW's decay of the weight matrices.")] = 0.01,
     dropout: Annotated[float, Option(help="Dropout rate.")] = 0.0,
     evaluate_every: Annotated[int, Option(help="Steps between two looks at the validation text.")] = 250,
+    accumulate: Accumulate = 1,
+    precision: Precision = "float32",
+    rematerialize: Rematerialize = False,
     save_every: SaveEvery = 500,
     strategy: Strategy = "auto",
     seed: Seed = 0,
@@ -68,9 +75,10 @@ def train_bert(
         "train": load_texts(data, None if validation else "train", data_dir, limit),
         "validation": load_texts(validation or data, None if validation else "validation", data_dir),
     }
+    dtype = known_precision(precision)
     if start_from:
         tokenizer = Tokenizer.from_pretrained(start_from)
-        model = BertMaskedLM.from_pretrained(start_from, dropout=dropout)
+        model = BertMaskedLM.from_pretrained(start_from, dropout=dropout, dtype=dtype)
     else:
         tokenizer = Tokenizer.train(texts["train"], "wordpiece", vocabulary, lowercase=lowercase)
         encoder = BertEncoder.from_preset(
@@ -78,6 +86,7 @@ def train_bert(
             vocabulary_size=tokenizer.vocabulary_size,
             context_length=length,
             dropout=dropout,
+            dtype=dtype,
             pooler=False,
         )
         model = BertMaskedLM(encoder)
@@ -122,6 +131,8 @@ def train_bert(
         monitor="val_token_accuracy",
         metrics=[Perplexity(), TokenAccuracy()],
         tensorboard=tensorboard,
+        accumulate=accumulate,
+        rematerialize=rematerialize,
         save_every=save_every,
     )
 

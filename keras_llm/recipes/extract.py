@@ -11,10 +11,13 @@ from typer import Option
 
 from keras_llm.recipes import finetuning, runs
 from keras_llm.recipes.options import (
+    Accumulate,
     Data,
     DataDir,
     DocumentColumn,
     Output,
+    Precision,
+    Rematerialize,
     Result,
     SaveEvery,
     Seed,
@@ -47,6 +50,9 @@ def train_extract(
     batch_size: Annotated[int, Option(help="Texts a step.")] = 16,
     learning_rate: finetuning.LearningRate = 1e-4,
     dropout: finetuning.Dropout = 0.1,
+    accumulate: Accumulate = 1,
+    precision: Precision = "float32",
+    rematerialize: Rematerialize = False,
     save_every: SaveEvery = 500,
     strategy: Strategy = "auto",
     seed: Seed = 0,
@@ -77,6 +83,7 @@ def train_extract(
         length,
         [row["document"] for row in rows["train"]],
         dropout,
+        precision,
         num_classes=2,
         labels=LABELS,
     )
@@ -117,6 +124,8 @@ def train_extract(
         epochs=epochs,
         learning_rate=learning_rate,
         patience=patience,
+        accumulate=accumulate,
+        rematerialize=rematerialize,
         save_every=save_every,
         title="BERT, sentences of a summary",
     )

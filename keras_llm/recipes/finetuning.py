@@ -6,6 +6,7 @@ from typer import Option
 
 from keras_llm.recipes import runs
 from keras_llm.recipes.rows import used_rows
+from keras_llm.recipes.steps import known_precision, prepare
 
 StartFrom = Annotated[
     str | None,
@@ -25,21 +26,22 @@ LearningRate = Annotated[
 Dropout = Annotated[float, Option(help="Dropout rate.")]
 
 
-def start(model_class, start_from, size, vocabulary, length, texts, dropout, **own):
+def start(model_class, start_from, size, vocabulary, length, texts, dropout, precision, **own):
     """A model for a task with its tokenizer: from a checkpoint with a new head, or fresh.
 
     Args:
         model_class: of `keras_llm.models.bert`.
-        start_from, size, vocabulary, length, dropout: the options above.
+        start_from, size, vocabulary, length, dropout, precision: the options of these names.
         texts: the training texts, for a fresh tokenizer.
         own: further arguments of the model, such as `num_classes`.
     """
     from keras_llm.models.bert import BertEncoder
     from keras_llm.tokenizers import Tokenizer
 
+    dtype = known_precision(precision)
     if start_from:
         tokenizer = Tokenizer.from_pretrained(start_from)
-        model = model_class.from_pretrained(start_from, head="new", dropout=dropout, **own)
+        model = model_class.from_pretrained(start_from, head="new", dropout=dropout, dtype=dtype, **own)
     else:
         tokenizer = Tokenizer.train(texts, "wordpiece", vocabulary, lowercase=True)
         encoder = BertEncoder.from_preset(
@@ -47,6 +49,7 @@ def start(model_class, start_from, size, vocabulary, length, texts, dropout, **o
             vocabulary_size=tokenizer.vocabulary_size,
             context_length=max(length, 128),
             dropout=dropout,
+            dtype=dtype,
             pooler=model_class.needs_pooler and own.get("pooling") != "mean",
         )
         model = model_class(encoder, **own)
@@ -99,7 +102,20 @@ def fit_soup(members, model, train, measure, monitor, folder, **settings):
 
 
 def fit(
-    model, train, measure, monitor, folder, *, epochs, learning_rate, patience, save_every, title, loss=None
+    model,
+    train,
+    measure,
+    monitor,
+    folder,
+    *,
+    epochs,
+    learning_rate,
+    patience,
+    save_every,
+    title,
+    loss=None,
+    accumulate=1,
+    rematerialize=False,
 ):
     """Trains with AdamW and keeps the best model, by what `measure` finds after each pass.
 
@@ -114,7 +130,10 @@ def fit(
         save_every: steps between two states, see `resuming.fit`.
         title: over the picture of the curves.
         loss: by default the cross-entropy over all labels but -100.
+        accumulate, rematerialize: see `steps.prepare`.
     """
+    import keras
+
     from keras_llm.training import resuming
     from keras_llm.training.callbacks import Curves, Guard, Measure, Progress, SaveBest
     from keras_llm.training.losses import TokenCrossEntropy
@@ -123,8 +142,10 @@ def fit(
     steps = epochs * train.steps_per_epoch
     rate = WarmupCosine(learning_rate, steps // 10, steps, floor=0.0)
     optimizer = AdamW(rate, weight_decay=0.01, beta_2=0.999, epsilon=1e-6)
-    # Batches come in several lengths: XLA would compile a step for each, and is no faster here.
-    model.compile(optimizer, loss or TokenCrossEntropy(), jit_compile=False)
+    # Batches come in several lengths: XLA would compile a step for each, and is no faster here. JAX has nothing else.
+    jit_compile = keras.backend.backend() == "jax"
+    model.compile(optimizer, loss or TokenCrossEntropy(), jit_compile=jit_compile)
+    prepare(model, train, accumulate, rematerialize)
     callbacks = [
         Guard(),
         Measure(measure),

@@ -8,13 +8,17 @@ from typer import Option
 
 from keras_llm.recipes import runs, scratch
 from keras_llm.recipes.options import (
+    Accumulate,
     DataDir,
     Output,
+    Precision,
+    Rematerialize,
     Result,
     SaveEvery,
     Seed,
     Strategy,
 )
+from keras_llm.recipes.steps import known_precision
 
 Text = Annotated[
     str, Option("--data", "-d", help="A text file, a folder of them, or a name from `keras-llm datasets`.")
@@ -54,6 +58,9 @@ def train_gpt2(
     evaluate_on: Annotated[
         int, Option(help="Batches of validation text at each look; at the end all of it is used.")
     ] = 20,
+    accumulate: Accumulate = 1,
+    precision: Precision = "float32",
+    rematerialize: Rematerialize = False,
     save_every: SaveEvery = 500,
     strategy: Strategy = "auto",
     seed: Seed = 0,
@@ -78,13 +85,17 @@ def train_gpt2(
     }
     if start_from:
         model, text_tokenizer, _ = runs.open_causal(start_from)
+        if model.dtype_policy.name != precision:
+            weights = model.get_weights()
+            model = GPT2Model.from_config({**model.get_config(), "dtype": known_precision(precision)})
+            model.set_weights(weights)
     else:
         sizes = _sizes(PRESETS, size, layers, heads, width, context)
         text_tokenizer = make_tokenizer(
             tokenizer, texts["train"], vocabulary or sizes.get("vocabulary_size", 50257)
         )
         sizes["vocabulary_size"] = text_tokenizer.vocabulary_size
-        model = GPT2Model(**sizes, dropout=dropout)
+        model = GPT2Model(**sizes, dropout=dropout, dtype=known_precision(precision))
     ids = {split: encode_texts(text_tokenizer, documents) for split, documents in texts.items()}
     train = TokenWindows(
         ids["train"], model.context_length, batch_size, seed, vocabulary_size=model.vocabulary_size
@@ -115,6 +126,8 @@ def train_gpt2(
         title=f"GPT-2 ({size})",
         metrics=[Perplexity()],
         tensorboard=tensorboard,
+        accumulate=accumulate,
+        rematerialize=rematerialize,
         save_every=save_every,
     )
 

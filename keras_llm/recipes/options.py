@@ -33,6 +33,23 @@ SaveEvery = Annotated[
     int,
     Option(help="Steps between two states on disk: a run that is cut goes on there with the same command."),
 ]
+Accumulate = Annotated[
+    int,
+    Option(
+        help="Work through each batch in so many parts, to save memory: the same step, but for dropout and rounding."
+    ),
+]
+Precision = Annotated[
+    str,
+    Option(
+        help="float32; or mixed_bfloat16 (newer GPUs, TPUs) or mixed_float16 (any GPU): products and activations in "
+        "half as many bytes, weights in float32."
+    ),
+]
+Rematerialize = Annotated[
+    bool,
+    Option(help="Keep only what goes into each block, and compute its inside twice: less memory, more time."),
+]
 Output = Annotated[str | None, Option(help="Folder of the run; by default the next free one under runs/.")]
 Result = Annotated[
     str | None, Option(help="Also write the figures, with all that led to them, to this JSON file.")

@@ -1,5 +1,7 @@
 """What the recipes that train a model from nothing share."""
 
+from keras_llm.recipes.steps import prepare
+
 
 def fit(
     model,
@@ -23,6 +25,8 @@ def fit(
     averaging=None,
     jit_compile=True,
     callbacks=(),
+    accumulate=1,
+    rematerialize=False,
 ):
     """Trains for a number of steps with AdamW, warmup and cosine, and keeps the model of the best validation loss.
 
@@ -44,6 +48,7 @@ def fit(
             steps.
         jit_compile: whether XLA compiles the step, once for each shape of batches; it does not on several devices.
         callbacks: further ones of Keras.
+        accumulate, rematerialize: see `steps.prepare`.
         save_every: steps between two states that the run can go on from, beside the one after each look.
     """
     import keras
@@ -64,6 +69,7 @@ def fit(
         metrics=[TokenLoss(), *metrics],
         jit_compile=jit_compile and distribution.allows_xla(),
     )
+    prepare(model, train, accumulate, rematerialize)
     callbacks = [
         *([AveragedWeights()] if average else []),
         Guard(),

@@ -6,6 +6,7 @@ from typing import Annotated
 from typer import Option
 
 from keras_llm.recipes import runs, scratch
+from keras_llm.recipes.steps import known_precision
 
 Size = Annotated[str, Option(help="nano, small or base.")]
 Vocabulary = Annotated[int, Option(help="Tokens of the byte-level BPE that is trained on the training text.")]
@@ -37,12 +38,14 @@ TARGET = "target"  # folder of the targets' tokenizer, where they have one of th
 LENGTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 
 
-def start(sources, targets, size, vocabulary, lowercase, separate, context_length, dropout, norm_first):
+def start(
+    sources, targets, size, vocabulary, lowercase, separate, context_length, dropout, norm_first, precision
+):
     """A fresh model, and the tokenizers of the sources and of the targets, which are one if not `separate`.
 
     Args:
         sources, targets: lists of strings, the training texts.
-        size, vocabulary, lowercase, dropout, norm_first: the options above.
+        size, vocabulary, lowercase, dropout, norm_first, precision: the options of these names.
         separate: whether sources and targets have vocabularies and embeddings of their own.
         context_length: tokens of the longest source and target.
 
@@ -61,6 +64,7 @@ def start(sources, targets, size, vocabulary, lowercase, separate, context_lengt
         target_vocabulary_size=tokenizers[1].vocabulary_size if separate else None,
         context_length=context_length,
         norm_first=norm_first,
+        dtype=known_precision(precision),
         **({} if dropout is None else {"dropout": dropout}),
     )
     return model, tokenizers[0], tokenizers[-1]
@@ -71,9 +75,9 @@ def train(command, arguments, texts, used, measure, started):
 
     Args:
         command: such as `"train translate"`.
-        arguments: dict of its options: those above by their names, and `output`, `result`, `save_every`, `seed`,
-            `tensorboard`, `weight_decay`; perhaps `separate`; and `summary_length`, where targets have a length of
-            their own.
+        arguments: dict of its options: those above by their names, and `accumulate`, `output`, `precision`,
+            `rematerialize`, `result`, `save_every`, `seed`, `tensorboard`, `weight_decay`; perhaps `separate`; and
+            `summary_length`, where targets have a length of their own.
         texts: dict of split to a pair of lists of strings, sources and targets.
         used: dict of name to rows, see `runs.finish`.
         measure: a function of a `BeamSearch` and a split, which gives a dict of figures, and a text.
@@ -87,7 +91,7 @@ def train(command, arguments, texts, used, measure, started):
 
     length = arguments["length"]
     target_length = arguments.get("summary_length", length)
-    names = "size", "vocabulary", "lowercase", "dropout", "norm_first"
+    names = "size", "vocabulary", "lowercase", "dropout", "norm_first", "precision"
     model, tokenizer, target_tokenizer = start(
         *texts["train"],
         context_length=max(length, target_length),
@@ -126,6 +130,8 @@ def train(command, arguments, texts, used, measure, started):
         "weight_decay",
         "tensorboard",
         "label_smoothing",
+        "accumulate",
+        "rematerialize",
         "save_every",
     )
     scratch.fit(

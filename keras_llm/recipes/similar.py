@@ -12,6 +12,8 @@ from keras_llm.recipes.options import (
     LabelColumn,
     Output,
     PairColumn,
+    Precision,
+    Rematerialize,
     Result,
     SaveEvery,
     Seed,
@@ -46,6 +48,8 @@ def train_similar(
     ] = 32,
     learning_rate: finetuning.LearningRate = 1e-4,
     dropout: finetuning.Dropout = 0.1,
+    precision: Precision = "float32",
+    rematerialize: Rematerialize = False,
     save_every: SaveEvery = 500,
     seed: Seed = 0,
     output: Output = None,
@@ -73,6 +77,7 @@ def train_similar(
         length,
         [*firsts, *dict.fromkeys(seconds)],
         dropout,
+        precision,
     )
     train = PaddedBatches(
         {"token_ids": encode(tokenizer, firsts, length), "pair_ids": encode(tokenizer, seconds, length)},
@@ -99,6 +104,7 @@ def train_similar(
         epochs=epochs,
         learning_rate=learning_rate,
         patience=patience,
+        rematerialize=rematerialize,
         save_every=save_every,
         title="BERT, near vectors",
         loss=PairCrossEntropy(),

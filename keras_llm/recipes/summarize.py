@@ -7,10 +7,13 @@ from typer import Option
 
 from keras_llm.recipes import runs, sequences
 from keras_llm.recipes.options import (
+    Accumulate,
     Data,
     DataDir,
     DocumentColumn,
     Output,
+    Precision,
+    Rematerialize,
     Result,
     SaveEvery,
     Seed,
@@ -50,6 +53,9 @@ def train_summarize(
     evaluate_every: sequences.EvaluateEvery = 100,
     beams: sequences.Beams = 4,
     length_penalty: sequences.LengthPenalty = 0.6,
+    accumulate: Accumulate = 1,
+    precision: Precision = "float32",
+    rematerialize: Rematerialize = False,
     save_every: SaveEvery = 500,
     strategy: Strategy = "auto",
     seed: Seed = 0,

@@ -4,9 +4,12 @@ import time
 
 from keras_llm.recipes import finetuning, runs
 from keras_llm.recipes.options import (
+    Accumulate,
     Data,
     DataDir,
     Output,
+    Precision,
+    Rematerialize,
     Result,
     SaveEvery,
     Seed,
@@ -33,6 +36,9 @@ def train_tag(
     batch_size: finetuning.BatchSize = 32,
     learning_rate: finetuning.LearningRate = 2e-4,
     dropout: finetuning.Dropout = 0.1,
+    accumulate: Accumulate = 1,
+    precision: Precision = "float32",
+    rematerialize: Rematerialize = False,
     save_every: SaveEvery = 500,
     strategy: Strategy = "auto",
     seed: Seed = 0,
@@ -60,6 +66,7 @@ def train_tag(
         length,
         [" ".join(row["tokens"]) for row in rows["train"]],
         dropout,
+        precision,
         num_classes=len(names),
         labels=names,
     )
@@ -101,6 +108,8 @@ def train_tag(
         epochs=epochs,
         learning_rate=learning_rate,
         patience=patience,
+        accumulate=accumulate,
+        rematerialize=rematerialize,
         save_every=save_every,
         title="BERT, names in text",
     )

@@ -7,9 +7,12 @@ from typer import Option
 
 from keras_llm.recipes import runs, sequences
 from keras_llm.recipes.options import (
+    Accumulate,
     Data,
     DataDir,
     Output,
+    Precision,
+    Rematerialize,
     Result,
     SaveEvery,
     Seed,
@@ -53,6 +56,9 @@ def train_translate(
     evaluate_every: sequences.EvaluateEvery = 200,
     beams: sequences.Beams = 4,
     length_penalty: sequences.LengthPenalty = 0.6,
+    accumulate: Accumulate = 1,
+    precision: Precision = "float32",
+    rematerialize: Rematerialize = False,
     save_every: SaveEvery = 500,
     strategy: Strategy = "auto",
     seed: Seed = 0,

@@ -71,6 +71,7 @@ class AveragedWeights(keras.callbacks.Callback):
     def _put(self, inside):
         if self.inside != inside:
             optimizer = self.model.optimizer
+            optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of Keras' `LossScaleOptimizer`
             for weight, average in zip(
                 optimizer._trainable_variables, optimizer._model_variables_moving_average
             ):

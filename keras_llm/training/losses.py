@@ -51,10 +51,16 @@ class TokenCrossEntropy(keras.losses.Loss):
         label_smoothing: see `token_losses`; Vaswani et al. 2017, section 5.4, take 0.1.
     """
 
+    rows_together = 1  # rows in a row that a part of a batch must not separate
+
     def __init__(self, label_smoothing=0.0, name="token_cross_entropy", **kwargs):
         kwargs.pop("reduction", None)  # the mean below is the only one
         super().__init__(name=name, reduction="sum", **kwargs)
         self.label_smoothing = label_smoothing
+
+    def count(self, y_true):
+        """Over how many labels the mean is taken: a float32 scalar."""
+        return ops.sum(ops.cast(ops.not_equal(y_true, IGNORED_LABEL), "float32"))
 
     def call(self, y_true, y_pred):
         """Labels int `[batch, T]` and logits `[batch, T, vocabulary_size]` -> a scalar."""
@@ -77,6 +83,8 @@ class RDropCrossEntropy(TokenCrossEntropy):
     Args:
         weight: of the divergence; half of the paper's alpha, whose cross-entropy is the sum over both.
     """
+
+    rows_together = 2
 
     def __init__(self, weight=1.0, name="r_drop_cross_entropy", **kwargs):
         super().__init__(name=name, **kwargs)
@@ -105,6 +113,8 @@ class PairCrossEntropy(TokenCrossEntropy):
         ValueError: under several replicas, each of which would tell a row from the others of its own part only.
     """
 
+    count = None  # each row is compared with all others of its batch: it is no sum over parts of the batch
+
     def __init__(self, name="pair_cross_entropy", **kwargs):
         refuse_split("A loss that tells each row from all others of its batch")
         super().__init__(name=name, **kwargs)
@@ -120,9 +130,15 @@ class PairCrossEntropy(TokenCrossEntropy):
 class SquaredError(keras.losses.Loss):
     """Mean squared error over the rows whose label is a number and not NaN: for `BertClassifier` with one class."""
 
+    rows_together = 1
+
     def __init__(self, name="squared_error", **kwargs):
         kwargs.pop("reduction", None)  # the mean below is the only one
         super().__init__(name=name, reduction="sum", **kwargs)
+
+    def count(self, y_true):
+        """Over how many rows the mean is taken: a float32 scalar."""
+        return ops.sum(ops.cast(ops.logical_not(ops.isnan(ops.cast(y_true, "float32"))), "float32"))
 
     def call(self, y_true, y_pred):
         """Labels float `[batch]` and outputs `[batch, 1]` -> a scalar."""

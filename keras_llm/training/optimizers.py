@@ -7,6 +7,8 @@ from keras import ops
 
 from keras_llm.training.distribution import sum_over_replicas
 
+SMALL = 2**18  # numbers; variables of up to so many share the vectors of `AdamW`
+
 
 @keras.saving.register_keras_serializable(package="keras_llm")
 class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
@@ -52,9 +54,12 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
 class AdamW(keras.optimizers.Optimizer):
     """AdamW as GPT-2 and its successors use it: matrices decay, biases, norms and other vectors do not.
 
-    The gradients of all variables are laid end to end in one vector, and so are Adam's two moments: a step
-    is a few long operations and not a dozen short ones a variable, which compiles in half the time. The
-    norm is cut after the gradients of all replicas are added up, as one large batch would have it.
+    The gradients of small variables are laid end to end in one vector, and so are Adam's two moments of them: a step
+    is a few long operations and not a dozen short ones a variable, which compiles in half the time. A large one is on
+    its own, as copying it would cost more than that saves; so is every one under `keras.distribution.ModelParallel`,
+    which keeps moments where their weights are: a common vector would have to be gathered from all devices.
+
+    The norm is cut after the gradients of all replicas are added up, as one large batch would have it.
 
     Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", algorithm 2.
 
@@ -86,49 +91,76 @@ class AdamW(keras.optimizers.Optimizer):
         self.clip_norm = clip_norm
 
     def build(self, variables):
-        """Makes the two moments, float32 `[number of all weights]`."""
+        """Makes the two moments, float32: one pair for all small variables, one for each large one."""
         if self.built:
             return
         super().build(variables)
-        self.sizes = [math.prod(variable.shape) for variable in variables]
-        self.mean = self.add_variable((sum(self.sizes),), initializer="zeros", dtype="float32", name="mean")
-        self.square = self.add_variable(
-            (sum(self.sizes),), initializer="zeros", dtype="float32", name="square"
+        sharded = isinstance(keras.distribution.distribution(), keras.distribution.ModelParallel)
+        large = [sharded or math.prod(variable.shape) > SMALL for variable in variables]
+        small = [i for i, is_large in enumerate(large) if not is_large]
+        self.groups = [small] * bool(small) + [[i] for i, is_large in enumerate(large) if is_large]
+        self.means = [self._moment("mean", group) for group in self.groups]
+        self.squares = [self._moment("square", group) for group in self.groups]
+
+    def _moment(self, name, group):
+        first = self._trainable_variables[group[0]]
+        alone = len(group) == 1
+        shape = first.shape if alone else (sum(math.prod(self._trainable_variables[i].shape) for i in group),)
+        layout = getattr(first, "_layout", None) if alone else None  # of `keras.distribution`
+        suffix = first.path.replace("/", "_") if alone else "small"
+        return self.add_variable(
+            shape, initializer="zeros", dtype="float32", layout=layout, name=f"{name}_{suffix}"
         )
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
         """Keras' place for the update of all variables at once; variables without a gradient stay."""
         grads = sum_over_replicas(grads)
         given = dict(zip(map(self._get_variable_index, trainable_variables), grads))
-        flat = [
-            ops.reshape(ops.cast(given[i], "float32"), (size,)) if i in given else ops.zeros((size,))
-            for i, size in enumerate(self.sizes)
-        ]
-        gradient = ops.concatenate(flat)  # [number of all weights]
+        gradients = [self._join(group, given) for group in self.groups]
         if self.clip_norm is not None:
-            norm = ops.sqrt(ops.sum(ops.square(gradient)))
-            gradient = gradient * (self.clip_norm / ops.maximum(norm, self.clip_norm))
+            norm = ops.sqrt(sum(ops.sum(ops.square(gradient)) for gradient in gradients))
+            scale = self.clip_norm / ops.maximum(norm, self.clip_norm)
+            gradients = [gradient * scale for gradient in gradients]
 
         step = ops.cast(self.iterations + 1, "float32")
-        mean = self.beta_1 * self.mean + (1 - self.beta_1) * gradient
-        square = self.beta_2 * self.square + (1 - self.beta_2) * ops.square(gradient)
-        true_mean = mean / (1 - ops.power(self.beta_1, step))  # both moments began at zero
-        true_square = square / (1 - ops.power(self.beta_2, step))
-        change = true_mean / (ops.sqrt(true_square) + self.epsilon)
-
         rate = ops.cast(learning_rate, "float32")
-        targets, values = [self.mean, self.square], [mean, square]
-        start = 0
-        for i, (size, variable) in enumerate(zip(self.sizes, self._trainable_variables)):
-            if i in given:
-                value = ops.cast(variable, "float32")
-                own_change = ops.reshape(change[start : start + size], variable.shape)
-                if len(variable.shape) >= 2:
-                    own_change = own_change + self.decay * value
-                targets.append(variable)
-                values.append(ops.cast(value - rate * own_change, variable.dtype))
-            start += size
+        mean_share = 1 - ops.power(self.beta_1, step)  # both moments began at zero
+        square_share = 1 - ops.power(self.beta_2, step)
+        targets, values = [], []
+        for group, gradient, own_mean, own_square in zip(self.groups, gradients, self.means, self.squares):
+            mean = self.beta_1 * own_mean + (1 - self.beta_1) * gradient
+            square = self.beta_2 * own_square + (1 - self.beta_2) * ops.square(gradient)
+            change = mean / mean_share / (ops.sqrt(square / square_share) + self.epsilon)
+            targets += [own_mean, own_square]
+            values += [mean, square]
+            for i, own_change in zip(group, self._split(group, change)):
+                if i in given:
+                    variable = self._trainable_variables[i]
+                    value = ops.cast(variable, "float32")
+                    if len(variable.shape) >= 2:
+                        own_change = own_change + self.decay * value
+                    targets.append(variable)
+                    values.append(ops.cast(value - rate * own_change, variable.dtype))
         _assign(targets, values)
+
+    def _join(self, group, given):
+        """The gradients of a group's variables: of one as it is, of several end to end in one vector."""
+        own = [
+            ops.cast(given[i], "float32") if i in given else ops.zeros(self._trainable_variables[i].shape)
+            for i in group
+        ]
+        return own[0] if len(own) == 1 else ops.concatenate([ops.reshape(one, (-1,)) for one in own])
+
+    def _split(self, group, vector):
+        """The reverse of `_join`."""
+        if len(group) == 1:
+            return [vector]
+        parts, start = [], 0
+        for i in group:
+            shape = self._trainable_variables[i].shape
+            parts.append(ops.reshape(vector[start : start + math.prod(shape)], shape))
+            start += math.prod(shape)
+        return parts
 
     def finalize_variable_values(self, var_list):
         """Nothing: with `use_ema`, the callback `AveragedWeights` says when the average takes the weights' place."""
