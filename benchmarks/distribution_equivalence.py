@@ -17,10 +17,15 @@ import time
 
 # What differs from place to place: the strategy, and how many devices a process or how many processes there are; `env`
 # is set in the process before anything is loaded.
+JAX_ON_4 = {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
 PLACES = {
     "one device": {"strategy": "one"},
+    "one device, accumulation 4": {"strategy": "one", "accumulate": 4},
     "2 devices, mirrored": {"strategy": "mirrored", "devices": 2},
+    "2 devices, mirrored, accumulation 2": {"strategy": "mirrored", "devices": 2, "accumulate": 2},
     "2 processes, multi-worker": {"strategy": "multi-worker", "workers": 2},
+    "4 devices, JAX data parallel": {"strategy": "data-parallel", "env": JAX_ON_4},
+    "4 devices, JAX model parallel": {"strategy": "model-parallel", "env": JAX_ON_4},
 }
 MODELS = ("gpt2", "bert_masked_lm", "transformer")
 STEPS = 20
@@ -46,7 +51,7 @@ def main():
         for model in MODELS:
             furthest = max(abs(one - other) / one for one, other in zip(base[model], losses[place][model]))
             metrics[f"{place}: largest relative difference of {model}"] = furthest
-            print(f"{place:<28}{model:<16}{furthest:.1e}   last loss {losses[place][model][-1]:.6f}")
+            print(f"{place:<37}{model:<16}{furthest:.1e}   last loss {losses[place][model][-1]:.6f}")
     if arguments.result:
         from keras_llm.training.results import write_result
 
@@ -84,7 +89,8 @@ def losses_at(place, weights):
     from keras_llm.training import distribution
 
     distribution.use(settings["strategy"])
-    return {name: losses_of(name, pathlib.Path(weights)) for name in MODELS}
+    accumulated = settings.get("accumulate", 1)
+    return {name: losses_of(name, pathlib.Path(weights), accumulated) for name in MODELS}
 
 
 def split_cpu(devices):
@@ -95,10 +101,11 @@ def split_cpu(devices):
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
 
 
-def losses_of(name, weights):
-    """The loss of each step of a model's training: a list."""
+def losses_of(name, weights, accumulated):
+    """The loss of each step of a model's training, whose batches are worked through in parts: a list."""
     import numpy as np
 
+    from keras_llm.training.accumulation import accumulate
     from keras_llm.training.losses import TokenCrossEntropy
     from keras_llm.training.optimizers import AdamW
 
@@ -109,6 +116,7 @@ def losses_of(name, weights):
     with np.load(file) as saved:
         model.set_weights([saved[key] for key in saved.files])
     model.compile(AdamW(3e-3), TokenCrossEntropy(), jit_compile=False)
+    accumulate(model, accumulated)
     history = model.fit(batches.stream(), steps_per_epoch=1, epochs=STEPS, shuffle=False, verbose=0)
     return history.history["loss"]
 

@@ -21,6 +21,7 @@ import tensorflow as tf
 from keras_llm.datasets.batches import PaddedBatches, TokenWindows
 from keras_llm.models.gpt2 import GPT2Model
 from keras_llm.training import distribution, resuming
+from keras_llm.training.accumulation import accumulate
 from keras_llm.training.callbacks import AveragedWeights, Curves, SaveBest
 from keras_llm.training.losses import (
     PairCrossEntropy,
@@ -43,13 +44,14 @@ def refusal(function, *arguments, **keywords):
         return str(error)
 
 
-def trained(name):
-    """Trains a model for a few steps: Keras' figures, the change of the weights, and what it predicts."""
+def trained(name, parts=1):
+    """Trains a model for a few steps, batches in parts: Keras' figures, the change of the weights, what it predicts."""
     keras.utils.set_random_seed(0)
     model, train = make(name, layers=1)
     before = model.get_weights()
     metrics = [TokenLoss(), TokenAccuracy()]
     model.compile(AdamW(3e-3), TokenCrossEntropy(), metrics=metrics, jit_compile=False)
+    accumulate(model, parts)
     history = model.fit(train.stream(), steps_per_epoch=2, epochs=2, shuffle=False, verbose=0).history
     change = [after - own for after, own in zip(model.get_weights(), before) if after.dtype.kind == "f"]
     found = {"history": history, "change": [float(np.abs(own).sum()) for own in change]}
@@ -143,6 +145,7 @@ found = {
 distribution.use("mirrored")
 found |= {
     "mirrored": {name: trained(name) for name in MODELS},
+    "in parts": trained("gpt2", parts=2),
     "losses mirrored": {name: shares(loss, *given) for name, (loss, *given) in LOSSES.items()},
     "whole": resumed(FOLDER / "whole"),
     "cut": resumed(FOLDER / "cut", 6),

@@ -56,6 +56,11 @@ def test_two_devices_train_as_one(found, model):
     assert one["history"]["loss"] != one["history"]["token_loss"]  # batches with unequal numbers of tokens
 
 
+def test_two_devices_with_two_parts_each_train_as_one(found):
+    for name in ("history", "change"):
+        assert_close(found["one"]["gpt2"][name], found["in parts"][name], 1e-5)
+
+
 def test_evaluate_and_predict_on_two_devices(found):
     for name in ("evaluated", "predicted"):
         assert_close(found["one"]["gpt2"][name], found["mirrored"]["gpt2"][name], 1e-5)

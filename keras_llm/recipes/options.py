@@ -26,7 +26,8 @@ Seed = Annotated[int, Option(help="Of weights, dropout and the order of the data
 Strategy = Annotated[
     str,
     Option(
-        help="Devices to train on: one, mirrored (all GPUs), multi-worker, tpu, or auto for what there is."
+        help="Devices to train on: one, mirrored (all GPUs), multi-worker, tpu, or auto for what there is; with JAX "
+        "data-parallel or model-parallel."
     ),
 ]
 SaveEvery = Annotated[

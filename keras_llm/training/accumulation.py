@@ -12,6 +12,9 @@ import functools
 import keras
 from keras import ops
 
+from keras_llm.training.distribution import replicas, sum_over_replicas
+from keras_llm.training.losses import MeanLoss
+
 
 def accumulate(model, micro_batches):
     """Has a compiled model's `fit` work through each batch in parts, to the same weights within rounding.
@@ -23,8 +26,8 @@ def accumulate(model, micro_batches):
     Keras has no hook between the loss and the optimizer on both backends, so the model's `train_step` is replaced.
 
     Args:
-        model: compiled, with a loss that says what it divides by (`TokenCrossEntropy.count`). Its batches are pairs
-            of inputs and labels; all arrays have the rows on their first axis.
+        model: compiled, with a `MeanLoss`. Its batches are pairs of inputs and labels; all arrays have the rows on their
+            first axis.
         micro_batches: parts; the number of rows must be a multiple of it.
 
     Raises:
@@ -36,11 +39,11 @@ def accumulate(model, micro_batches):
     if micro_batches == 1:
         vars(model).pop("train_step", None)  # the class's own again
         return
-    if getattr(model.loss, "count", None) is None:
+    if not isinstance(model.loss, MeanLoss):
         name = getattr(model.loss, "name", model.loss)
         raise ValueError(
             f"The loss {name} cannot be worked out in parts: it needs the whole batch at once, or does not say what "
-            "it divides by. Train without accumulation, with a smaller batch."
+            "it divides by (`MeanLoss` does). Train without accumulation, with a smaller batch."
         )
     step = _jax_step if keras.backend.backend() == "jax" else _tensorflow_step
     model.train_step = functools.partial(step, model, micro_batches)
@@ -49,7 +52,7 @@ def accumulate(model, micro_batches):
 def check_batches(batches, micro_batches, loss):
     """Raises a ValueError if some batch cannot be cut into so many parts; see `accumulate`."""
     for i in batches.different_shapes():
-        _check_rows(len(keras.tree.flatten(batches.batch(i))[0]), micro_batches, loss)
+        _check_rows(len(keras.tree.flatten(batches.batch(i))[0]), micro_batches * replicas(), loss)
 
 
 def _check_rows(rows, parts, loss):
@@ -78,7 +81,8 @@ def _cut(data, parts, loss):
         groups = ops.reshape(array, (-1, parts, loss.rows_together, *rest))  # [groups, parts, together, ...]
         return ops.reshape(ops.moveaxis(groups, 1, 0), (parts, -1, *rest))  # [parts, rows / parts, ...]
 
-    return keras.tree.map_structure(cut, (x, y)), ops.maximum(loss.count(y), 1.0)
+    (total,) = sum_over_replicas([loss.count(y)])
+    return keras.tree.map_structure(cut, (x, y)), ops.maximum(total, 1.0)
 
 
 def _update_metrics(model, loss, x, y, y_pred):
@@ -98,14 +102,15 @@ def _tensorflow_step(model, parts, data):
 
     def one_part(i, sums):
         x, y = keras.tree.map_structure(lambda array: array[i], batch)
-        share = model.loss.count(y) / total
         with tf.GradientTape() as tape:
             y_pred = model(x, training=True)
-            loss = share * model.compute_loss(x=x, y=y, y_pred=y_pred, training=True)
+            loss = (
+                model.loss.total(y, y_pred) / total
+            )  # nothing here waits for other replicas: a loop may not
             scaled = model.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, weights)
         unused.update(k for k, gradient in enumerate(gradients) if gradient is None)
-        _update_metrics(model, parts * loss, x, y, y_pred)
+        _update_metrics(model, parts * replicas() * loss, x, y, y_pred)
         return i + 1, [
             own if gradient is None else own + tf.cast(gradient, own.dtype)
             for own, gradient in zip(sums, gradients)

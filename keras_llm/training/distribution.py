@@ -18,8 +18,12 @@ import keras
 import numpy as np
 
 from keras_llm import files
+from keras_llm.training.sharding import distribute
 
-STRATEGIES = {"tensorflow": ("auto", "one", "mirrored", "multi-worker", "tpu"), "jax": ("auto", "one")}
+STRATEGIES = {
+    "tensorflow": ("auto", "one", "mirrored", "multi-worker", "tpu"),
+    "jax": ("auto", "one", "data-parallel", "model-parallel"),
+}
 TESTED = "3.15.1"  # the Keras whose trainer `_correct_trainer` was tested with
 
 
@@ -33,6 +37,8 @@ def use(strategy="auto"):
             `"multi-worker"`: this process is one of several, here or on other machines, that the environment variable
             TF_CONFIG lists; the process waits for the others. `"tpu"`. `"auto"`: the TPU if there is one, several
             workers if TF_CONFIG lists them, all GPUs if there are several, else one device.
+            On JAX `"data-parallel"`: all local devices share each batch; `"model-parallel"`: they share the model,
+            see `sharding.distribute`; `"auto"`: data-parallel if there are several devices.
 
     Raises:
         ValueError: the word is unknown on this backend, or there are no such devices.
@@ -78,6 +84,16 @@ def _use_tensorflow(strategy, index):
 
 
 @functools.cache  # a second one in the same process would take the first one's messages for its own
+def _use_jax(strategy):
+    devices = len(keras.distribution.list_devices())
+    if strategy == "auto":
+        strategy = "data-parallel" if devices > 1 else "one"
+    if strategy == "one":
+        keras.distribution.set_distribution(None)
+    else:
+        distribute(model_devices=devices if strategy == "model-parallel" else 1)
+
+
 def _mirrored():
     import tensorflow as tf
 
@@ -142,11 +158,11 @@ def is_chief():
 
 def allows_xla():
     """Whether `jit_compile=True` is possible: XLA compiles for one device, and refuses the variables of others."""
-    return _replicas() == 1
+    return replicas() == 1
 
 
-def _replicas():
-    """In how many parts a batch is split."""
+def replicas():
+    """In how many parts `tf.distribute` splits a batch."""
     if keras.backend.backend() != "tensorflow":
         return 1
     import tensorflow as tf
@@ -165,13 +181,13 @@ def _several_workers():
 
 def refuse_split(what):
     """Raises a ValueError for what cannot be computed in parts: under several replicas."""
-    if _replicas() > 1:
+    if replicas() > 1:
         raise ValueError(f"{what} needs the whole batch on one device: choose the strategy 'one'.")
 
 
 def sum_over_replicas(tensors):
     """The sums of tensors over all replicas: inside a step; elsewhere, or with one replica, the tensors themselves."""
-    if _replicas() == 1:
+    if replicas() == 1:
         return tensors
     import tensorflow as tf
 
@@ -233,7 +249,7 @@ def replica_values(variables):
     Returns:
         A list of arrays `[replicas, ...]`, one a variable, the same in all workers.
     """
-    if _replicas() == 1:
+    if replicas() == 1:
         return [keras.ops.convert_to_numpy(variable)[None] for variable in variables]
     import tensorflow as tf
 
@@ -250,14 +266,12 @@ def replica_values(variables):
 
 def assign_replica_values(variables, values):
     """The reverse of `replica_values`; if these come from another number of replicas, each gets an equal share."""
-    replicas = _replicas()
+    parts = replicas()
     values = [
-        own
-        if len(own) == replicas
-        else np.repeat(own.sum(axis=0, keepdims=True) / replicas, replicas, axis=0)
+        own if len(own) == parts else np.repeat(own.sum(axis=0, keepdims=True) / parts, parts, axis=0)
         for own in values
     ]
-    if replicas == 1:
+    if parts == 1:
         for variable, own in zip(variables, values):
             variable.assign(own[0])
         return

@@ -30,19 +30,31 @@ def token_losses(labels, logits, label_smoothing=0.0):
     return losses * weights, weights
 
 
-def _mean(values, weights):
-    """The share of this replica in the mean over what counts on all replicas: the shares add up to the mean.
+class MeanLoss(keras.losses.Loss):
+    """A mean over all that counts in a batch, also where a step sees the batch in parts: on several replicas of
+    `tf.distribute`, or in micro-batches (`accumulation`).
 
-    Args:
-        values: float32, 0 where not counted.
-        weights: float32, 1 where counted, else 0.
+    Subclasses say what is added up, `total`, and what it is divided by, `count`.
     """
-    (count,) = sum_over_replicas([ops.sum(weights)])
-    return ops.sum(values) / ops.maximum(count, 1.0)
+
+    rows_together = 1  # rows in a row that a part of a batch must not separate
+
+    def __init__(self, name, **kwargs):
+        kwargs.pop("reduction", None)  # the mean below is the only one
+        super().__init__(name=name, reduction="sum", **kwargs)
+
+    def call(self, y_true, y_pred):
+        """Labels and outputs -> a scalar. Each of several replicas gives its share: they add up to the mean."""
+        (count,) = sum_over_replicas([self.count(y_true)])
+        return self.total(y_true, y_pred) / ops.maximum(count, 1.0)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {"name": self.name}
 
 
 @keras.saving.register_keras_serializable(package="keras_llm")
-class TokenCrossEntropy(keras.losses.Loss):
+class TokenCrossEntropy(MeanLoss):
     """Mean cross-entropy over the tokens whose label is not -100, in nats a token.
 
     8 real tokens give the same loss whether they are padded to 8, 16 or 64.
@@ -51,25 +63,22 @@ class TokenCrossEntropy(keras.losses.Loss):
         label_smoothing: see `token_losses`; Vaswani et al. 2017, section 5.4, take 0.1.
     """
 
-    rows_together = 1  # rows in a row that a part of a batch must not separate
-
     def __init__(self, label_smoothing=0.0, name="token_cross_entropy", **kwargs):
-        kwargs.pop("reduction", None)  # the mean below is the only one
-        super().__init__(name=name, reduction="sum", **kwargs)
+        super().__init__(name, **kwargs)
         self.label_smoothing = label_smoothing
 
-    def count(self, y_true):
-        """Over how many labels the mean is taken: a float32 scalar."""
-        return ops.sum(ops.cast(ops.not_equal(y_true, IGNORED_LABEL), "float32"))
+    def total(self, y_true, y_pred):
+        """Labels int `[batch, T]` and logits `[batch, T, vocabulary_size]` -> the sum of the losses, a scalar."""
+        losses, _ = token_losses(ops.cast(y_true, "int32"), y_pred, self.label_smoothing)
+        return ops.sum(losses)
 
-    def call(self, y_true, y_pred):
-        """Labels int `[batch, T]` and logits `[batch, T, vocabulary_size]` -> a scalar."""
-        losses, weights = token_losses(ops.cast(y_true, "int32"), y_pred, self.label_smoothing)
-        return _mean(losses, weights)
+    def count(self, y_true):
+        """How many tokens count: a float32 scalar."""
+        return ops.sum(ops.cast(ops.not_equal(y_true, IGNORED_LABEL), "float32"))
 
     def get_config(self):
         """The constructor's arguments."""
-        return {"label_smoothing": self.label_smoothing, "name": self.name}
+        return {**super().get_config(), "label_smoothing": self.label_smoothing}
 
 
 @keras.saving.register_keras_serializable(package="keras_llm")
@@ -90,7 +99,7 @@ class RDropCrossEntropy(TokenCrossEntropy):
         super().__init__(name=name, **kwargs)
         self.weight = weight
 
-    def call(self, y_true, y_pred):
+    def total(self, y_true, y_pred):
         """Labels int `[2 n, ...]` and logits `[2 n, ..., classes]`, where rows `2 i` and `2 i + 1` are twins."""
         y_true = ops.cast(y_true, "int32")
         log_p = ops.log_softmax(ops.cast(y_pred, "float32"))
@@ -98,7 +107,8 @@ class RDropCrossEntropy(TokenCrossEntropy):
         first, second = pairs[:, 0], pairs[:, 1]
         apart = ops.sum((ops.exp(first) - ops.exp(second)) * (first - second), axis=-1) / 2  # [n, ...]
         counted = ops.cast(ops.not_equal(y_true[::2], IGNORED_LABEL), "float32")
-        return super().call(y_true, y_pred) + self.weight * _mean(apart * counted, counted)
+        divergence = 2 * ops.sum(apart * counted)  # a pair counts twice, as each of its rows counts
+        return super().total(y_true, y_pred) + self.weight * divergence
 
     def get_config(self):
         """The constructor's arguments."""
@@ -106,50 +116,49 @@ class RDropCrossEntropy(TokenCrossEntropy):
 
 
 @keras.saving.register_keras_serializable(package="keras_llm")
-class PairCrossEntropy(TokenCrossEntropy):
+class PairCrossEntropy(keras.losses.Loss):
     """Mean cross-entropy of finding each row's own column: what `BertPairRanker` is trained with.
+
+    Each row is told from all others of its batch, so it is no sum over parts of the batch.
 
     Raises:
         ValueError: under several replicas, each of which would tell a row from the others of its own part only.
     """
 
-    count = None  # each row is compared with all others of its batch: it is no sum over parts of the batch
-
     def __init__(self, name="pair_cross_entropy", **kwargs):
         refuse_split("A loss that tells each row from all others of its batch")
-        super().__init__(name=name, **kwargs)
+        kwargs.pop("reduction", None)  # the mean below is the only one
+        super().__init__(name=name, reduction="sum", **kwargs)
 
     def call(self, y_true, y_pred):
         """Labels int `[batch]`, -100 at rows that do not count and 0 at all others, logits `[batch, batch]`."""
         counted = ops.not_equal(ops.cast(y_true, "int32"), IGNORED_LABEL)
         own = ops.arange(ops.shape(y_pred)[0], dtype="int32")
-        return super().call(ops.where(counted, own, IGNORED_LABEL), y_pred)
-
-
-@keras.saving.register_keras_serializable(package="keras_llm")
-class SquaredError(keras.losses.Loss):
-    """Mean squared error over the rows whose label is a number and not NaN: for `BertClassifier` with one class."""
-
-    rows_together = 1
-
-    def __init__(self, name="squared_error", **kwargs):
-        kwargs.pop("reduction", None)  # the mean below is the only one
-        super().__init__(name=name, reduction="sum", **kwargs)
-
-    def count(self, y_true):
-        """Over how many rows the mean is taken: a float32 scalar."""
-        return ops.sum(ops.cast(ops.logical_not(ops.isnan(ops.cast(y_true, "float32"))), "float32"))
-
-    def call(self, y_true, y_pred):
-        """Labels float `[batch]` and outputs `[batch, 1]` -> a scalar."""
-        labels = ops.reshape(ops.cast(y_true, "float32"), (-1, 1))  # [batch, 1]
-        counted = ops.logical_not(ops.isnan(labels))
-        errors = ops.where(counted, ops.cast(y_pred, "float32") - ops.where(counted, labels, 0.0), 0.0)
-        return _mean(ops.square(errors), ops.cast(counted, "float32"))
+        losses, weights = token_losses(ops.where(counted, own, IGNORED_LABEL), y_pred)
+        return ops.sum(losses) / ops.maximum(ops.sum(weights), 1.0)
 
     def get_config(self):
         """The constructor's arguments."""
         return {"name": self.name}
+
+
+@keras.saving.register_keras_serializable(package="keras_llm")
+class SquaredError(MeanLoss):
+    """Mean squared error over the rows whose label is a number and not NaN: for `BertClassifier` with one class."""
+
+    def __init__(self, name="squared_error", **kwargs):
+        super().__init__(name, **kwargs)
+
+    def total(self, y_true, y_pred):
+        """Labels float `[batch]` and outputs `[batch, 1]` -> the sum of the squares, a scalar."""
+        labels = ops.reshape(ops.cast(y_true, "float32"), (-1, 1))  # [batch, 1]
+        counted = ops.logical_not(ops.isnan(labels))
+        errors = ops.where(counted, ops.cast(y_pred, "float32") - ops.where(counted, labels, 0.0), 0.0)
+        return ops.sum(ops.square(errors))
+
+    def count(self, y_true):
+        """How many rows count: a float32 scalar."""
+        return ops.sum(ops.cast(ops.logical_not(ops.isnan(ops.cast(y_true, "float32"))), "float32"))
 
 
 class _TokenMean(keras.metrics.Metric):

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_llm.datasets.labels import IGNORED_LABEL
-from keras_llm.training.losses import token_losses
+from keras_llm.training.losses import MeanLoss, token_losses
 
 
 @keras.saving.register_keras_serializable(package="keras_llm")
@@ -79,7 +79,7 @@ def reward_margins(reference, found, beta):
 
 
 @keras.saving.register_keras_serializable(package="keras_llm")
-class PreferenceLoss(keras.losses.Loss):
+class PreferenceLoss(MeanLoss):
     """DPO: the mean of `-log sigmoid(margin)` over pairs (Rafailov et al. 2023, equation 7).
 
     Args:
@@ -87,18 +87,20 @@ class PreferenceLoss(keras.losses.Loss):
     """
 
     def __init__(self, beta=0.1, name="preference_loss", **kwargs):
-        kwargs.pop("reduction", None)  # the mean below is the only one
-        super().__init__(name=name, reduction="sum", **kwargs)
+        super().__init__(name, **kwargs)
         self.beta = beta
 
-    def call(self, y_true, y_pred):
+    def total(self, y_true, y_pred):
         """The reference's scores float `[batch, 2]`, NaN in rows that do not count, and the model's -> a scalar."""
         counted = ops.logical_not(ops.isnan(y_true[:, 0]))  # [batch]
         reference = ops.where(counted[:, None], y_true, 0.0)
         losses = -ops.log_sigmoid(reward_margins(reference, y_pred, self.beta))
-        losses = ops.where(counted, losses, 0.0)
-        return ops.sum(losses) / ops.maximum(ops.sum(ops.cast(counted, "float32")), 1.0)
+        return ops.sum(ops.where(counted, losses, 0.0))
+
+    def count(self, y_true):
+        """How many pairs count: a float32 scalar."""
+        return ops.sum(ops.cast(ops.logical_not(ops.isnan(y_true[:, 0])), "float32"))
 
     def get_config(self):
         """The constructor's arguments."""
-        return {"beta": self.beta, "name": self.name}
+        return {**super().get_config(), "beta": self.beta}
