@@ -107,7 +107,8 @@ def train_lstm(
     if start_from:
         lstm.transfer_weights(pretrained, model)
     if vectors:
-        fill_embedding(model.get_layer("embedding"), tokenizer.vocabulary, vectors)
+        filled = fill_embedding(model.get_layer("embedding"), tokenizer.vocabulary, vectors)
+        print(f"{filled:,} of {len(tokenizer.vocabulary):,} words have their vector from {vectors}")
 
     folder = runs.begin(output, "train lstm", arguments)
     tokenizer.save(folder)
