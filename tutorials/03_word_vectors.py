@@ -263,6 +263,8 @@ if FULL:
 else:
     bert_tokenizer = Tokenizer.train(texts, "wordpiece", 1000, lowercase=True)
     encoder = BertEncoder.from_preset("tiny", vocabulary_size=bert_tokenizer.vocabulary_size)
+
+# %%
 contexts = [
     "she put the money into the bank",
     "the bank raised its interest",
