@@ -261,3 +261,5 @@ def test_a_run_leaves_vectors_that_predict_uses(tmp_path, monkeypatch):
     lines = list(TASKS["train word2vec"][0]("run", ["Team - game", "team"], None, 3))
     expected = [f"{cosine:.3f}  {word}" for word, cosine in vectors.nearest("team - game", 3)]
     assert lines[:4] == [*expected, ""] and len(lines) == 7
+    with pytest.raises(ValueError, match="questions_en has no column text"):
+        train_word2vec("questions_en")
