@@ -100,28 +100,36 @@ def test_an_lstm_is_trained_and_measured(folder):
     assert "is a model of `train lstm`" in keras_llm("generate", "lstm", "hello", folder=folder, status=1)
 
 
-def test_n_grams_are_counted_measured_and_write(folder):
-    keras_llm(
-        "train", "ngram", "--data", "story.txt", "--vocabulary", 300, "--output", "ngram", folder=folder
-    )
+@pytest.fixture
+def here(folder, monkeypatch, capsys):
+    """The command in this process: what it prints."""
+    monkeypatch.chdir(folder)
+
+    def run(*words):
+        typer.main.get_command(app)([str(word) for word in words], standalone_mode=False)
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_n_grams_are_counted_measured_and_write(folder, here):
+    here("train", "ngram", "--data", "story.txt", "--vocabulary", 300, "--output", "ngram")
     neural, counted = (json.loads((folder / name / "metrics.json").read_text()) for name in ("run", "ngram"))
     assert counted["validation_tokens"] == neural["validation_tokens"]  # the same text, cut the same way
-    evaluated = keras_llm("evaluate", "ngram", folder=folder)
-    assert f"loss {counted['validation_loss']:.4f} nats a token" in evaluated
+    assert f"loss {counted['validation_loss']:.4f} nats a token" in here("evaluate", "ngram")
     words = ["generate", "ngram", "The cat", "--max-new-tokens", 12]
-    text = keras_llm(*words, folder=folder)
-    assert text.startswith("The cat sat on the ") and keras_llm(*words, folder=folder) == text
+    text = here(*words)
+    assert text.startswith("The cat sat on the ") and here(*words) == text
 
 
-def test_an_hmm_is_counted_measured_and_finds_names(folder):
-    printed = keras_llm("train", "hmm", "--test", "test", "--output", "hmm", folder=folder)
+def test_an_hmm_is_counted_measured_and_finds_names(folder, here):
+    printed = here("train", "hmm", "--test", "test", "--output", "hmm")
     f1 = json.loads((folder / "hmm" / "metrics.json").read_text())["test_entity_f1"]
     assert f"entity f1 {f1:.4f}" in printed
-    assert f"entity f1 {f1:.4f}" in keras_llm("evaluate", "hmm", "--split", "test", folder=folder)
-    assert re.match(
-        r"(PER|LOC|ORG)  \d+-\d+  ", keras_llm("predict", "hmm", "He lives in Oslo.", folder=folder)
-    )
-    assert "is a model of `train hmm`" in keras_llm("generate", "hmm", "hello", folder=folder, status=1)
+    assert f"entity f1 {f1:.4f}" in here("evaluate", "hmm", "--split", "test")
+    assert re.match(r"(PER|LOC|ORG)  \d+-\d+  ", here("predict", "hmm", "He lives in Oslo."))
+    with pytest.raises(ValueError, match="is a model of `train hmm`"):
+        here("generate", "hmm", "hello")
 
 
 def test_tokenizer_and_datasets(folder):

@@ -463,7 +463,7 @@ def test_a_run_starts_from_a_language_model_frozen_first(language_model, tmp_pat
     assert not np.array_equal(moved, pretrained.get_layer("lstm_0").get_weights()[0])
 
 
-def test_a_run_starts_from_word_vectors(tmp_path):
+def test_a_run_starts_from_word_vectors(tmp_path, capsys):
     vectors = {"team": [1.0, 2.0, 3.0, 4.0], "the": [5.0, 6.0, 7.0, 8.0]}
     lines = [f"{word} {' '.join(map(str, numbers))}\n" for word, numbers in vectors.items()]
     (tmp_path / "vectors.txt").write_text("".join(lines))
@@ -474,6 +474,7 @@ def test_a_run_starts_from_word_vectors(tmp_path):
         epochs=0,
         output=str(tmp_path / "run"),
     )
+    assert "2 of 300 words have their vector from" in capsys.readouterr().out
     table = keras.saving.load_model(tmp_path / "run" / "model.keras").get_layer("embedding").get_weights()[0]
     tokenizer = Tokenizer.from_pretrained(tmp_path / "run")
     for word, numbers in vectors.items():

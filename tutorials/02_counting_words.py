@@ -255,6 +255,7 @@ def viterbi(sentence):
     return tuple(tags), score.max()
 
 
+# %%
 found, score = viterbi(sentence)
 print(found, round(score, 5))
 assert found == best and np.isclose(score, probability(sentence, best))

@@ -165,7 +165,7 @@ places = plane([toy.direction(word) for word in nouns])
 figure, axes = plt.subplots(figsize=(5.5, 4), layout="constrained")
 axes.scatter(*places.T, c=[f"C{i // 4}" for i in range(12)])
 for i, name in enumerate(names):
-    above = (5, 9 * (i % 4) - 14)  # points of a kind lie so close that their names need room
+    above = (9, 14 * (i % 4) - 25)  # points of a kind lie so close that their names need room
     axes.annotate(name, places[i], xytext=above, textcoords="offset points", family=fonts)
 axes.set(xticks=[], yticks=[])
 axes.margins(0.2)
@@ -245,6 +245,7 @@ with tempfile.TemporaryDirectory() as folder:
     vectors.save(path)
     print(path.read_text(encoding="utf-8")[:60], "...")
     filled = fill_embedding(classifier.get_layer("embedding"), tokenizer.vocabulary, path)
+print(f"{filled:,} of {tokenizer.vocabulary_size:,} words have their vector from the file")
 table = classifier.get_layer("embedding").get_weights()[0]
 assert filled == tokenizer.vocabulary_size - 2  # [PAD] and [UNK] have none
 assert np.allclose(table[tokenizer.token_to_id("file")], vectors.vectors[vectors.rows["file"]], rtol=1e-4)
@@ -262,6 +263,8 @@ if FULL:
 else:
     bert_tokenizer = Tokenizer.train(texts, "wordpiece", 1000, lowercase=True)
     encoder = BertEncoder.from_preset("tiny", vocabulary_size=bert_tokenizer.vocabulary_size)
+
+# %%
 contexts = [
     "she put the money into the bank",
     "the bank raised its interest",

@@ -89,5 +89,4 @@ def fill_embedding(embedding, vocabulary, path):
         )
     table[[vocabulary[word] for word in words]] = vectors
     embedding.set_weights([table])
-    print(f"{len(words):,} of {len(vocabulary):,} words have their vector from {path}")
     return len(words)

@@ -21,6 +21,9 @@ from keras_llm.recipes.options import (
 )
 from keras_llm.recipes.rows import load_splits, typed_columns, used_rows
 
+# The options that a run and the one that it starts from must share.
+SHARED = ("chinese", "lowercase", "vocabulary", "cell", "bidirectional", "embedding", "units", "layers")
+
 
 def train_lstm(
     task: Annotated[
@@ -60,7 +63,8 @@ def train_lstm(
         ),
     ] = None,
     frozen_epochs: Annotated[
-        int, Option(help="Passes in which what --start-from gave is not changed yet, before the others.")
+        int,
+        Option(help="Passes before the others in which what --start-from or --vectors gave is not changed."),
     ] = 0,
     vectors: Annotated[
         str | None, Option(help="Word vectors to begin with: a text file in word2vec's or GloVe's format.")
@@ -106,7 +110,8 @@ def train_lstm(
     if start_from:
         lstm.transfer_weights(pretrained, model)
     if vectors:
-        fill_embedding(model.get_layer("embedding"), tokenizer.vocabulary, vectors)
+        filled = fill_embedding(model.get_layer("embedding"), tokenizer.vocabulary, vectors)
+        print(f"{filled:,} of {len(tokenizer.vocabulary):,} words have their vector from {vectors}")
 
     folder = runs.begin(output, "train lstm", arguments)
     tokenizer.save(folder)
@@ -124,8 +129,9 @@ def train_lstm(
         SaveBest(folder / runs.MODEL, monitor, "max"),
         Curves(folder, "loss", monitor, title=f"{cell.upper()} {task}"),
     ]
+    given = model.layers[:-1] if start_from else [model.get_layer("embedding")]
     for frozen, passes in ((True, frozen_epochs), (False, epochs)):
-        for layer in model.layers[:-1]:
+        for layer in given:
             layer.trainable = not frozen
         if passes:
             lstm.train_model(
@@ -154,9 +160,6 @@ def train_lstm(
     return metrics
 
 
-CARRIED = ("chinese", "lowercase", "vocabulary", "cell", "bidirectional", "embedding", "units", "layers")
-
-
 def _open_pretrained(folder, arguments):
     """The language model and the tokenizer of `--start-from`.
 
@@ -166,7 +169,7 @@ def _open_pretrained(folder, arguments):
     model, tokenizer, own = runs.open_run(folder, "train lstm")
     if own["task"] != "language_model":
         raise ValueError(f"--start-from {folder} is a {own['task']}; give a run with --task language_model.")
-    for name in CARRIED:
+    for name in SHARED:
         if own[name] != arguments[name]:
             raise ValueError(
                 f"--start-from {folder} has {name} {own[name]}, but this run {arguments[name]}. They must be equal: "

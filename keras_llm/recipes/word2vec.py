@@ -7,7 +7,7 @@ from typing import Annotated
 from typer import Option
 
 from keras_llm.recipes import runs
-from keras_llm.recipes.gpt2 import Text
+from keras_llm.recipes.gpt2 import Text, load_texts
 from keras_llm.recipes.options import DataDir, Output, Result, SaveEvery, Seed
 
 VECTORS = "vectors.txt"
@@ -41,12 +41,11 @@ def train_word2vec(
     started = time.perf_counter()
     import keras
 
-    from keras_llm.datasets import load
     from keras_llm.explain.words import draw_words
     from keras_llm.tokenizers import Tokenizer
 
     keras.utils.set_random_seed(seed)
-    texts = [row["text"] for row in load(data, None, data_dir)]
+    texts = load_texts(data, None, data_dir)
     tokenizer = Tokenizer.train(texts, "word", vocabulary, lowercase=lowercase, chinese=chinese)
     batches = make_batches(tokenizer, texts, batch_size, window, negatives, subsample, seed)
     folder = runs.begin(output, "train word2vec", arguments)
