@@ -57,7 +57,7 @@ ids = [token for row in tokenizer.encode(texts) for token in [*row, tokenizer.en
 print(f"{len(texts)} texts, {len(ids):,} tokens")
 
 # %%
-LENGTH, STEPS = 128 if FULL else 64, 400 if FULL else 30
+LENGTH, STEPS = 128 if FULL else 64, 300 if FULL else 20
 sizes = {"vocabulary_size": tokenizer.vocabulary_size, "context_length": LENGTH, "num_layers": 2}
 base = GPT2Model.from_preset("nano", **sizes, dropout=0.1)
 base.compile(AdamW(WarmupCosine(3e-3, 20, STEPS)), TokenCrossEntropy(), jit_compile=FULL)
@@ -244,7 +244,7 @@ theirs.lora_kernel_b.assign(np.zeros(b.shape))  # as it was
 # Both start from the same weights and see the same rows. Adapters want a larger step than whole matrices.
 
 # %%
-EPOCHS = 12 if FULL else 2
+EPOCHS = 10 if FULL else 2
 plan = {"steps_per_epoch": train.steps_per_epoch, "epochs": EPOCHS, "shuffle": False, "verbose": 0}
 
 

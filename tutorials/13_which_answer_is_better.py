@@ -99,7 +99,7 @@ plt.show()
 
 # %%
 rows = {split: load("dialogue_en", split) for split in ("train", "validation", "test")}
-LENGTH, EPOCHS = 128 if FULL else 64, 20 if FULL else 2
+LENGTH, EPOCHS = 128 if FULL else 64, 15 if FULL else 2
 contents = [message["content"] for row in rows["train"] for message in row["messages"]]
 template = ChatTemplate(Tokenizer.train(contents, "byte_bpe", 1024))
 examples = [template.example(row["messages"]) for row in rows["train"]]
