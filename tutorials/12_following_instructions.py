@@ -20,9 +20,9 @@ if "google.colab" in sys.modules:
 FULL = os.environ.get("KERAS_LLM_PROFILE", "full") == "full"
 
 # %%
-import io
 import logging
 import pathlib
+import subprocess
 import tempfile
 
 import keras
@@ -57,7 +57,7 @@ ids = [token for row in tokenizer.encode(texts) for token in [*row, tokenizer.en
 print(f"{len(texts)} texts, {len(ids):,} tokens")
 
 # %%
-LENGTH, STEPS = 128 if FULL else 64, 300 if FULL else 20
+LENGTH, STEPS = 128 if FULL else 64, 160 if FULL else 20
 sizes = {"vocabulary_size": tokenizer.vocabulary_size, "context_length": LENGTH, "num_layers": 2}
 base = GPT2Model.from_preset("nano", **sizes, dropout=0.1)
 base.compile(AdamW(WarmupCosine(3e-3, 20, STEPS)), TokenCrossEntropy(), jit_compile=FULL)
@@ -244,7 +244,7 @@ theirs.lora_kernel_b.assign(np.zeros(b.shape))  # as it was
 # Both start from the same weights and see the same rows. Adapters want a larger step than whole matrices.
 
 # %%
-EPOCHS = 10 if FULL else 2
+EPOCHS = 8 if FULL else 2
 plan = {"steps_per_epoch": train.steps_per_epoch, "epochs": EPOCHS, "shuffle": False, "verbose": 0}
 
 
@@ -313,14 +313,13 @@ print(len(chat.messages), "messages are remembered")
 # reads from a pipe, as here:
 
 # %%
-from keras_llm.recipes.chat import chat as chat_in_terminal
-
 with tempfile.TemporaryDirectory() as folder:
     full.save_pretrained(folder)
     template.tokenizer.save(folder)
-    sys.stdin, keyboard = io.StringIO("Can you help me?\n/reset\nWhat is the moon?\n/quit\n"), sys.stdin
-    chat_in_terminal(folder, max_new_tokens=LENGTH // 3, temperature=0.0, top_p=None)
-    sys.stdin = keyboard
+    typed = "Can you help me?\n/reset\nWhat is the moon?\n/quit\n"
+    words = [sys.executable, "-m", "keras_llm.cli", "chat", folder, "--temperature", "0"]
+    run = subprocess.run(words, input=typed, capture_output=True, text=True, check=True)
+print(run.stdout)
 
 # %% [markdown]
 # ```sh
