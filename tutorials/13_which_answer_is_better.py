@@ -177,13 +177,14 @@ assert np.isclose(by_hand, by_library, rtol=1e-4)
 
 # %%
 PASSES = 3 if FULL else 1
+PEAK = {"short": 3e-5, "fitting": 2e-4}  # learning rates
 
 
-def tune(own, reference):
+def tune(own, reference, peak):
     scorer = PairScorer(model.with_vocabulary_size(model.vocabulary_size))  # a copy
     train = PaddedBatches(own, reference, 8, (64, 128), seed=0)
     steps = PASSES * train.steps_per_epoch
-    optimizer = AdamW(WarmupCosine(2e-4, steps // 10, steps), weight_decay=0.01)
+    optimizer = AdamW(WarmupCosine(peak, steps // 10, steps), weight_decay=0.01)
     scorer.compile(optimizer, PreferenceLoss(beta=0.1), jit_compile=False)
     scorer.fit(train.stream(), steps_per_epoch=train.steps_per_epoch, epochs=PASSES, **plan)
     return scorer
@@ -193,7 +194,7 @@ def tune(own, reference):
 reference, found, scorers = {}, {}, {}
 for kind, own in features.items():
     reference[kind] = {split: score(PairScorer(model), part) for split, part in own.items()}
-    scorers[kind] = tune(own["train"], reference[kind]["train"])
+    scorers[kind] = tune(own["train"], reference[kind]["train"], PEAK[kind])
     found[kind] = {split: score(scorers[kind], part) for split, part in own.items()}
 
 # %%
@@ -212,12 +213,12 @@ for kind, own in features.items():
 
 # %%
 figure, panels = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained", sharey=True)
-bins = np.linspace(-3, 3, 37)
+bins = np.linspace(-4, 4, 41)
 for axes, kind in zip(panels, features):
     for split in ("train", "test"):
         margins = reward_margins(reference[kind][split], found[kind][split], 0.1)
         label = f"{split}, {len(margins)} pairs"
-        axes.hist(np.clip(margins, -3, 3), bins, alpha=0.6, density=True, label=label)
+        axes.hist(np.clip(margins, -4, 4), bins, alpha=0.6, density=True, label=label)
     axes.axvline(0, color="black", label="before: all at 0")
     axes.set(title=kind, xlabel="margin after training", yticks=[])
     axes.legend()
