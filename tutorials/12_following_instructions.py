@@ -71,8 +71,8 @@ writer = TextGenerator(base, tokenizer)
 print(QUESTION, "|", writer.generate(QUESTION, 30, GREEDY))
 
 # %% [markdown]
-# It goes on with the kind of text that it knows. It has no idea that somebody waits for an answer, or of where an answer
-# would end.
+# In the stored run it takes the question for the end of a text, and writes nothing. It has no idea that somebody waits for
+# an answer.
 #
 # ## Who speaks: a template
 #
@@ -241,7 +241,9 @@ theirs.lora_kernel_b.assign(np.zeros(b.shape))  # as it was
 # %% [markdown]
 # ## LoRA beside full fine-tuning
 #
-# Both start from the same weights and see the same rows. Adapters want a larger step than whole matrices.
+# Both start from the same weights and see the same rows. Adapters want a larger step than whole matrices. In the stored
+# run a fourteenth of the weights learn most, but not all, of what all weights learn in as many passes: the base model knows
+# too little yet for a small change to be enough.
 
 # %%
 EPOCHS = 8 if FULL else 2
@@ -305,9 +307,9 @@ for question in (QUESTION, "And how do I cook rice?", "Thank you!"):
 print(len(chat.messages), "messages are remembered")
 
 # %% [markdown]
-# It answers: it takes its turn, in the tone of the sample, and ends. What it *says* is another matter. A model of half a
-# million weights that has read 170 dialogues knows little, and mixes what it has read. The form is learned in minutes;
-# knowledge has to be there from pretraining.
+# It takes its turn, begins as answers begin, and ends. What it *says* makes no sense: a model of half a million weights
+# that has trained for a minute or two on 175 dialogues knows next to nothing. The form is learned in minutes; knowledge
+# has to be there from pretraining.
 #
 # **In the terminal** it is a command. It streams, Ctrl-C stops an answer, `/reset` begins anew, `/quit` ends; and it
 # reads from a pipe, as here:
