@@ -242,7 +242,7 @@ theirs.lora_kernel_b.assign(np.zeros(b.shape))  # as it was
 # ## LoRA beside full fine-tuning
 #
 # Both start from the same weights and see the same rows. Adapters want a larger step than whole matrices. In the stored
-# run a fourteenth of the weights learn most, but not all, of what all weights learn in as many passes: the base model knows
+# run a fifteenth of the weights learn two thirds of what all weights learn in as many passes: the base model knows
 # too little yet for a small change to be enough.
 
 # %%
