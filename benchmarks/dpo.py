@@ -4,8 +4,7 @@
 
 It goes on from the fully tuned model of `benchmarks/chat_instruction.py`, which must have run before with the same
 --data. Of each instruction, the preferred answer is its own, the other one that of another instruction of the same
-part of the data; so nobody has to judge. The pairs stay as files under --output. Several learning rates are tried, the
-one with the best preferences on the validation pairs is kept, and only that model sees the test pairs.
+part of the data; so nobody has to judge. The pairs stay as files under --output.
 """
 
 import argparse
@@ -26,8 +25,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="instruction/instruction-data.json")
     parser.add_argument("--start-from", default="runs/chat_instruction/full")
-    parser.add_argument("--learning-rates", default="1e-4,5e-4")
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--learning-rate", type=float, default=2e-4)
+    parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--output", default="runs/dpo", help="folder for the runs")
     parser.add_argument("--result", help="JSON file for the figures")
     arguments = parser.parse_args()
@@ -39,21 +38,15 @@ def main():
         with atomic_path(folder / f"{split}.jsonl") as temporary:
             temporary.write_text("".join(json.dumps(pair) + "\n" for pair in pairs), encoding="utf-8")
     train, validation, test = (str(folder / f"{split}.jsonl") for split in splits)
-    options = {"data": train, "validation": validation, "start_from": arguments.start_from}
-    rates = arguments.learning_rates.split(",")
-    tried = {}
-    for rate in rates:
-        output = folder / f"rate_{rate}"
-        tried[rate] = train_preferences(
-            **options, learning_rate=float(rate), epochs=arguments.epochs, output=str(output)
-        )
-    best = max(rates, key=lambda rate: tried[rate]["validation_reward_accuracy"])
     metrics = train_preferences(
-        **options, test=test, learning_rate=float(best), epochs=arguments.epochs, output=str(folder / "best")
+        data=train,
+        validation=validation,
+        test=test,
+        start_from=arguments.start_from,
+        learning_rate=arguments.learning_rate,
+        epochs=arguments.epochs,
+        output=str(folder / "tuned"),
     )
-    metrics |= {
-        f"validation_reward_accuracy_rate_{rate}": tried[rate]["validation_reward_accuracy"] for rate in rates
-    }
     for name, value in metrics.items():
         print(f"{name}: {value:,.4g}")
     if arguments.result:

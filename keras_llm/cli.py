@@ -197,6 +197,8 @@ def evaluate(
 ):
     """Measure a trained model by what its task is judged by: perplexity, accuracy, F1, ..."""
     if task is not None:
+        if data is not None or stride is not None:
+            raise ValueError("--task is measured on its own file: leave out --data and --stride.")
         print(f"{task}: {evaluate_task(model, task, delimiter)[1]}")
         return
     split = None if split == "all" else split

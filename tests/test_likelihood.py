@@ -161,6 +161,8 @@ def test_the_command_measures_files(model, tokenizer, tmp_path, capsys):
     assert "perplexity" in strided and strided != evaluate("--data", tmp_path / "text.txt", "--split", "all")
     with pytest.raises(ValueError, match="stride=25 must lie in 1 to the model's context, 24"):
         evaluate("--data", tmp_path / "text.txt", "--split", "all", "--stride", 25)
+    with pytest.raises(ValueError, match="leave out --data and --stride"):
+        evaluate("--task", tmp_path / "words.jsonl", "--stride", 3)
     with pytest.raises(ValueError, match="neither choices nor text"):
         evaluate("--task", "dialogue_en")
 

@@ -1,12 +1,16 @@
 """LoRA against Hu et al. 2021, section 4: what is frozen, what is learned, what is kept."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
 
+from keras_llm.datasets.batches import TokenWindows
 from keras_llm.models.bert import BertClassifier, BertEncoder
 from keras_llm.models.gpt2 import GPT2Model
 from keras_llm.models.transformer import Transformer
+from keras_llm.training import resuming
 from keras_llm.training.callbacks import SaveBest
 from keras_llm.training.lora import SaveBestAdapters, adapters, add_lora, load_lora, merge_lora, save_lora
 from keras_llm.training.losses import TokenCrossEntropy
@@ -126,6 +130,31 @@ def test_the_best_adapters_are_those_of_the_best_model(tmp_path):
     kept = keras.saving.load_model(tmp_path / "model.keras")
     assert float(base.blocks[0].attention.query_projection.lora_kernel_b[0, 0]) == 1.0
     np.testing.assert_allclose(np.asarray(base(IDS)), np.asarray(kept(IDS)), rtol=1e-5, atol=1e-6)
+
+
+class Cut(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 1:
+            raise InterruptedError
+
+
+def test_a_run_that_is_cut_goes_on_to_the_same_bits(tmp_path):
+    ends = []
+    for name, cuts in (("whole", [[]]), ("cut", [[Cut()], []])):
+        for i, callbacks in enumerate(cuts):
+            model = gpt2()
+            if i:
+                model = with_learned(model, rank=2)  # what it has when it goes on must not matter
+            else:
+                add_lora(model, rank=2)
+            model.compile(AdamW(1e-2), TokenCrossEntropy(), jit_compile=False)
+            train = TokenWindows(np.arange(200) % 30, 12, 2, seed=0)
+            options = {"epochs": 2, "steps_per_epoch": 3, "callbacks": callbacks, "save_every": 1}
+            with contextlib.suppress(InterruptedError):
+                resuming.fit(model, train, tmp_path / name, **options)
+        ends.append([keras.ops.convert_to_numpy(variable) for variable in model.variables])
+    for whole, cut in zip(*ends):
+        np.testing.assert_array_equal(whole, cut)
 
 
 @pytest.mark.parametrize(

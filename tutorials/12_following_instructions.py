@@ -20,9 +20,9 @@ if "google.colab" in sys.modules:
 FULL = os.environ.get("KERAS_LLM_PROFILE", "full") == "full"
 
 # %%
-import io
 import logging
 import pathlib
+import subprocess
 import tempfile
 
 import keras
@@ -57,7 +57,7 @@ ids = [token for row in tokenizer.encode(texts) for token in [*row, tokenizer.en
 print(f"{len(texts)} texts, {len(ids):,} tokens")
 
 # %%
-LENGTH, STEPS = 128 if FULL else 64, 400 if FULL else 30
+LENGTH, STEPS = 128 if FULL else 64, 160 if FULL else 20
 sizes = {"vocabulary_size": tokenizer.vocabulary_size, "context_length": LENGTH, "num_layers": 2}
 base = GPT2Model.from_preset("nano", **sizes, dropout=0.1)
 base.compile(AdamW(WarmupCosine(3e-3, 20, STEPS)), TokenCrossEntropy(), jit_compile=FULL)
@@ -71,8 +71,8 @@ writer = TextGenerator(base, tokenizer)
 print(QUESTION, "|", writer.generate(QUESTION, 30, GREEDY))
 
 # %% [markdown]
-# It goes on with the kind of text that it knows. It has no idea that somebody waits for an answer, or of where an answer
-# would end.
+# In the stored run it takes the question for the end of a text, and writes nothing. It has no idea that somebody waits for
+# an answer.
 #
 # ## Who speaks: a template
 #
@@ -241,10 +241,12 @@ theirs.lora_kernel_b.assign(np.zeros(b.shape))  # as it was
 # %% [markdown]
 # ## LoRA beside full fine-tuning
 #
-# Both start from the same weights and see the same rows. Adapters want a larger step than whole matrices.
+# Both start from the same weights and see the same rows. Adapters want a larger step than whole matrices. In the stored
+# run a fifteenth of the weights learn two thirds of what all weights learn in as many passes: the base model knows
+# too little yet for a small change to be enough.
 
 # %%
-EPOCHS = 12 if FULL else 2
+EPOCHS = 8 if FULL else 2
 plan = {"steps_per_epoch": train.steps_per_epoch, "epochs": EPOCHS, "shuffle": False, "verbose": 0}
 
 
@@ -305,22 +307,21 @@ for question in (QUESTION, "And how do I cook rice?", "Thank you!"):
 print(len(chat.messages), "messages are remembered")
 
 # %% [markdown]
-# It answers: it takes its turn, in the tone of the sample, and ends. What it *says* is another matter. A model of half a
-# million weights that has read 170 dialogues knows little, and mixes what it has read. The form is learned in minutes;
-# knowledge has to be there from pretraining.
+# It takes its turn, begins as answers begin, and ends. What it *says* makes no sense: a model of half a million weights
+# that has trained for a minute or two on 175 dialogues knows next to nothing. The form is learned in minutes; knowledge
+# has to be there from pretraining.
 #
 # **In the terminal** it is a command. It streams, Ctrl-C stops an answer, `/reset` begins anew, `/quit` ends; and it
 # reads from a pipe, as here:
 
 # %%
-from keras_llm.recipes.chat import chat as chat_in_terminal
-
 with tempfile.TemporaryDirectory() as folder:
     full.save_pretrained(folder)
     template.tokenizer.save(folder)
-    sys.stdin, keyboard = io.StringIO("Can you help me?\n/reset\nWhat is the moon?\n/quit\n"), sys.stdin
-    chat_in_terminal(folder, max_new_tokens=LENGTH // 3, temperature=0.0, top_p=None)
-    sys.stdin = keyboard
+    typed = "Can you help me?\n/reset\nWhat is the moon?\n/quit\n"
+    words = [sys.executable, "-m", "keras_llm.cli", "chat", folder, "--temperature", "0"]
+    run = subprocess.run(words, input=typed, capture_output=True, text=True, check=True)
+print(run.stdout)
 
 # %% [markdown]
 # ```sh

@@ -164,11 +164,8 @@ def _instruction(values, where):
 
 def _choices(values, where):
     choices, answer = values["choices"], values["answer"]
-    if (
-        not isinstance(choices, list)
-        or len(choices) < 2
-        or not all(isinstance(c, str) and c for c in choices)
-    ):
+    texts = isinstance(choices, list) and all(isinstance(choice, str) and choice for choice in choices)
+    if not texts or len(choices) < 2:
         raise ValueError(f"{where}: choices must be a list of at least two texts, got {choices!r}.")
     if not isinstance(answer, int) or not 0 <= answer < len(choices):
         raise ValueError(

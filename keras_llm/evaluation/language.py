@@ -62,9 +62,8 @@ class _SlidingWindows(Batches):
         starts = np.asarray(numbers)[:, None] * self.stride  # [batch, 1]
         places = starts + np.arange(self.length + 1)  # [batch, length + 1]
         text = self.token_ids[np.minimum(places, len(self.token_ids) - 1)]
-        seen = np.where(
-            starts > 0, starts + self.length - self.stride, 0
-        )  # the last place of the window before
+        # The last place that the window before has foretold.
+        seen = np.where(starts > 0, starts + self.length - self.stride, 0)  # [batch, 1]
         new = (places[:, 1:] > seen) & (places[:, 1:] < len(self.token_ids))
         labels = np.where(new, text[:, 1:], IGNORED_LABEL)
         return text[:, :-1], labels.astype("int32")

@@ -58,8 +58,8 @@ class Chat:
         prompt, answer = self.template.prompt(messages), ""
         stop = (self.template.end_id, *self.template.role_ids.values())
         try:
-            pieces = self.writer.stream(prompt, self.max_new_tokens, self.sampler, self.seed, stop)
-            for piece in pieces:
+            seed = self.seed + len(messages)  # other draws for each answer
+            for piece in self.writer.stream(prompt, self.max_new_tokens, self.sampler, seed, stop):
                 answer += piece
                 yield piece
         finally:

@@ -106,9 +106,8 @@ class MultiHeadAttention(keras.layers.Layer):
         if source is None:
             key, value = self.project_source(x)  # [batch, num_heads, T, head_dim] each
             if self.rotary:
-                positions = token_positions(
-                    ops.shape(x)[1], position, padding_mask, segment_ids
-                )  # [T] or [batch, T]
+                # [T], or [batch, T] with a mask or segments
+                positions = token_positions(ops.shape(x)[1], position, padding_mask, segment_ids)
                 query, key = self.rotary(query, positions), self.rotary(key, positions)
         else:
             key, value = source if isinstance(source, (tuple, list)) else self.project_source(source)

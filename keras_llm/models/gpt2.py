@@ -160,9 +160,8 @@ class GPT2Model(keras.Model):
         length = token_ids.shape[1]
         if length is not None and length > self.context_length:
             raise ValueError(f"{length} tokens are more than context_length={self.context_length}.")
-        positions = token_positions(
-            ops.shape(token_ids)[1], position, padding_mask, segment_ids
-        )  # [T] or [batch, T]
+        # [T], or [batch, T] with a mask or segments
+        positions = token_positions(ops.shape(token_ids)[1], position, padding_mask, segment_ids)
         x = self.token_embedding(token_ids) + self.position_embedding(positions)  # [batch, T, hidden_dim]
         x = self.dropout(x, training=training)
 

@@ -1,6 +1,7 @@
 """Teach a GPT-2 to answer, and talk to it."""
 
 import contextlib
+import math
 import sys
 import time
 from typing import Annotated
@@ -79,7 +80,7 @@ def train_chat(
         metrics["validation_loss_before"] = measure_answers(model, held_out["validation"])["loss"]
     if lora is not None:
         add_lora(model, lora, lora_alpha or 2 * lora, lora_layers.split(","))
-    metrics["trained_parameters"] = sum(weight.size for weight in map(_array, model.trainable_variables))
+    metrics["trained_parameters"] = sum(math.prod(weight.shape) for weight in model.trainable_variables)
 
     folder = runs.begin(output, COMMAND, arguments)
     template.tokenizer.save(folder)
@@ -174,8 +175,6 @@ def answer_batches(model, template, rows, batch_size, seed=None):
 
 def measure_answers(model, batches):
     """How well a model foresees answers: `loss` in nats a token, `perplexity`, and `tokens`, how many these are."""
-    import math
-
     from keras_llm.datasets.labels import IGNORED_LABEL
     from keras_llm.training.losses import TokenCrossEntropy, TokenLoss
 
@@ -203,12 +202,6 @@ def _start(start_from, size, vocabulary, rows):
     texts = [message["content"] for row in rows for message in row["messages"]]
     tokenizer = Tokenizer.train(texts, "byte_bpe", vocabulary)
     return GPT2Model.from_preset(size, vocabulary_size=tokenizer.vocabulary_size, dropout=0.1), tokenizer
-
-
-def _array(variable):
-    import keras
-
-    return keras.ops.convert_to_numpy(variable)
 
 
 # Talking
