@@ -1,6 +1,7 @@
 """Micro-batches make the step of the whole batch, on both backends."""
 
 import functools
+import types
 
 import keras
 import numpy as np
@@ -162,7 +163,7 @@ def test_each_part_has_dropout_of_its_own():
     np.testing.assert_array_equal(four_times, 4 * once)
 
 
-def test_what_cannot_be_cut_is_refused():
+def test_what_cannot_be_cut_is_refused(monkeypatch):
     model = make_model("gpt2")
     model.compile(AdamW(), PairCrossEntropy())
     with pytest.raises(
@@ -181,3 +182,7 @@ def test_what_cannot_be_cut_is_refused():
         ValueError, match="A batch of 8 rows cannot be cut into 8 equal parts of whole pairs of"
     ):
         check_batches(batches, 8, RDropCrossEntropy())
+    two = types.SimpleNamespace(num_replicas_in_sync=2)
+    monkeypatch.setattr(GPT2Model, "distribute_strategy", two, raising=False)
+    with pytest.raises(ValueError, match=r"does not work on the 2 replicas of tf\.distribute"):
+        accumulate(model, 2)

@@ -28,7 +28,8 @@ def accumulate(model, micro_batches):
         micro_batches: parts; the number of rows must be a multiple of it.
 
     Raises:
-        ValueError: less than 1, or a loss that compares the rows of a batch with one another. In `fit`: the rows of a
+        ValueError: less than 1; a loss that compares the rows of a batch with one another; or several replicas of
+            `tf.distribute`, which cannot add up inside the loop (on JAX several devices can). In `fit`: the rows of a
             batch cannot be shared evenly, or there are sample weights.
     """
     if micro_batches < 1:
@@ -42,8 +43,19 @@ def accumulate(model, micro_batches):
             f"The loss {name} cannot be worked out in parts: it needs the whole batch at once, or does not say what "
             "it divides by. Train without accumulation, with a smaller batch."
         )
+    if replicas(model) > 1:
+        raise ValueError(
+            f"Accumulation does not work on the {replicas(model)} replicas of tf.distribute. Take a smaller batch, or "
+            "the devices by KERAS_BACKEND=jax and keras_llm.training.sharding."
+        )
     step = _jax_step if keras.backend.backend() == "jax" else _tensorflow_step
     model.train_step = functools.partial(step, model, micro_batches)
+
+
+def replicas(model):
+    """Copies of a model that `tf.distribute` keeps; 1 on JAX."""
+    strategy = getattr(model, "distribute_strategy", None)
+    return 1 if strategy is None else strategy.num_replicas_in_sync
 
 
 def check_batches(batches, micro_batches, loss):

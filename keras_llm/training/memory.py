@@ -25,6 +25,7 @@ import keras
 
 from keras_llm.layers import DecoderBlock
 from keras_llm.models.bert import BertMaskedLM
+from keras_llm.training.accumulation import replicas
 
 FACTOR = 1.5  # by which a forecast may be wrong
 
@@ -113,10 +114,10 @@ def check(model, batches, accumulate=1):
 
     Raises:
         ValueError: a step would need more than there is even if the forecast were `FACTOR` too high. Nearer than that
-            it is a warning. Both name what would help. With several devices (`training.sharding`) nothing is checked.
+            it is a warning. Both name what would help. With several devices nothing is checked.
     """
     there_is = available_bytes()
-    if there_is is None or keras.distribution.distribution() is not None:
+    if there_is is None or keras.distribution.distribution() is not None or replicas(model) > 1:
         return
     shapes = [batches.batch(i) for i in batches.different_shapes()]
     batch = max(shapes, key=lambda own: sum(forecast(model, *own, accumulate).values()))
