@@ -14,6 +14,7 @@ from test_gpt2 import tiny
 from keras_llm.datasets.batches import IGNORED_LABEL, TokenWindows
 from keras_llm.evaluation.language import evaluate_language_model
 from keras_llm.files import atomic_path, read_json
+from keras_llm.training import optimizers
 from keras_llm.training.callbacks import Curves, Progress, SaveBest
 from keras_llm.training.losses import (
     Perplexity,
@@ -143,8 +144,11 @@ def adamw_by_hand(weights, gradients, rate, decay, clip_norm, beta_1=0.9, beta_2
     return weights
 
 
+@pytest.mark.parametrize("small", [2**18, 4, 0])
 @pytest.mark.parametrize("clip_norm", [None, 0.7, 1000.0])
-def test_adamw_equals_its_formula_and_decays_matrices_alone(clip_norm):
+def test_adamw_equals_its_formula_and_decays_matrices_alone(clip_norm, small, monkeypatch):
+    """Whether all variables share one vector, some do, or none."""
+    monkeypatch.setattr(optimizers, "SMALL", small)
     rng = np.random.default_rng(0)
     shapes = [(3, 4), (4,), (2, 2, 2), (5, 1)]
     variables = [keras.Variable(rng.normal(size=shape).astype("float32")) for shape in shapes]

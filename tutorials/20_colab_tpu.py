@@ -26,9 +26,8 @@ import sys
 if "google.colab" in sys.modules:
     os.system("pip install -q git+https://github.com/keras-llm/keras_llm")
 FULL = os.environ.get("KERAS_LLM_PROFILE", "full") == "full"
-os.environ["KERAS_BACKEND"] = "jax"  # must be set before Keras starts
-if "COLAB_TPU_ADDR" not in os.environ and not os.path.exists("/dev/accel0"):  # no TPU: eight virtual devices
-    os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+os.environ["KERAS_BACKEND"] = "jax"  # both must be set before JAX starts
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"  # a CPU passes for eight devices
 
 # %%
 import jax
@@ -65,7 +64,7 @@ assert compiled == [(3,), (5,), (7,)]
 
 # %% [markdown]
 # Three lengths, three programs. For `square_sum` that is nothing; a GPT-2's training step takes seconds on a CPU and up to
-# minutes on a TPU. 200 sentences, padded each batch to its own longest, would be compiled dozens of times.
+# minutes on a TPU. Here are 400 texts in batches of 8, each batch padded to its own longest text:
 
 # %%
 rng = np.random.default_rng(0)
@@ -103,7 +102,8 @@ assert counted["one length"][0] == 1 and counted["four"][1] > 1.5 * counted["one
 figure, axes = plt.subplots(figsize=(6, 3))
 axes.plot(*zip(*counted.values()), "o-")
 for name, place in counted.items():
-    axes.annotate(name, place, textcoords="offset points", xytext=(8, -10))
+    axes.annotate(name, place, textcoords="offset points", xytext=(8, -12))
+axes.set_xlim(0, 14)
 axes.set(
     xlabel="programs to compile",
     ylabel="work on real tokens",
@@ -204,7 +204,8 @@ print("weights:", kernel.dtype, " logits:", half(batches.batch(0)[0]).dtype)
 #
 # 1. *Runtime, Change runtime type, TPU.* Open this notebook there, run the first cell.
 # 2. **JAX** comes with Colab's TPU machines; `jax.devices()` above then lists TPU cores, and everything above runs on
-#    them as it is. For your own text: the four lines of `train`, with `TokenWindows` over your token ids.
+#    them as it is; on a machine with a single core leave the last two `train(...)` out. For your own text: the lines of
+#    `train`, with `TokenWindows` over your token ids.
 # 3. **TensorFlow** needs a build of its own: `pip install tensorflow-tpu==2.20.0` (the newest there is; TensorFlow for
 #    other machines is at 2.21), Keras' backend left at `tensorflow`, and a `TPUStrategy` around the making of the model, as in
 #    TensorFlow's [TPU guide](https://www.tensorflow.org/guide/tpu).
