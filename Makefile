@@ -12,7 +12,7 @@ test: $(DONE) lint test-jax  ## all tests
 	$(BIN)/pytest -q
 
 test-jax: $(DONE)  ## the parts that do not need TensorFlow, on the JAX backend
-	KERAS_BACKEND=jax $(BIN)/pytest -q tests/test_layers.py tests/test_gpt2.py tests/test_generation.py tests/test_training.py tests/test_bert.py tests/test_keras_hub.py tests/test_masking.py tests/test_transformer.py tests/test_beam.py tests/test_lora.py tests/test_word2vec.py tests/test_accumulation.py tests/test_precision.py tests/test_memory.py tests/test_sharding.py "tests/test_resuming.py::test_a_cut_run_ends_as_one_that_was_not[weights-5-2]"
+	KERAS_BACKEND=jax $(BIN)/pytest -q tests/test_layers.py tests/test_blockwise.py tests/test_gpt2.py tests/test_generation.py tests/test_training.py tests/test_bert.py tests/test_keras_hub.py tests/test_masking.py tests/test_transformer.py tests/test_beam.py tests/test_lora.py tests/test_word2vec.py tests/test_accumulation.py tests/test_precision.py tests/test_memory.py tests/test_sharding.py "tests/test_resuming.py::test_a_cut_run_ends_as_one_that_was_not[weights-5-2]"
 
 test-slow: $(DONE)  ## the tests that take longer than a minute each
 	$(BIN)/pytest -q -n 0 -m slow

@@ -57,8 +57,9 @@ def test_two_devices_train_as_one(found, model):
 
 
 def test_two_devices_with_two_parts_each_train_as_one(found):
-    for name in ("history", "change"):
-        assert_close(found["one"]["gpt2"][name], found["in parts"][name], 1e-5)
+    one, two = found["one"]["gpt2"], found["in parts"]
+    assert_close(one["history"], two["history"], 1e-6)
+    assert_close(one["change"], two["change"], 1e-3, 5e-3)  # as above
 
 
 def test_evaluate_and_predict_on_two_devices(found):

@@ -3,7 +3,10 @@
 import keras
 from keras import ops
 
+from keras_llm.layers.blockwise import blockwise_attention
 from keras_llm.layers.positions import RotaryEmbedding, same_segment, token_positions
+
+LONG = 1024  # keys from which on scores are worked out block by block; below, one matrix is as fast or faster
 
 
 @keras.saving.register_keras_serializable(package="keras_llm")
@@ -117,19 +120,37 @@ class MultiHeadAttention(keras.layers.Layer):
             cache = (key, value)
 
         query = query * ops.cast(self.head_dim**-0.5, query.dtype)
-        scores = ops.einsum("bnth,bnkh->bntk", query, key)  # [batch, num_heads, T, K]
-        mask = self._visible(ops.shape(x)[1], ops.shape(key)[2], position, padding_mask, segment_ids)
-        # The softmax is a sum of many exponentials: always in float32, also in mixed precision.
-        scores = ops.cast(scores, "float32")
-        if mask is not None:
-            scores = ops.where(mask, scores, -1e9)
-        attention = ops.cast(ops.softmax(scores), self.compute_dtype)  # [batch, num_heads, T, K]
-        context = ops.einsum("bntk,bnkh->btnh", self.dropout(attention, training=training), value)
+        if cache is None and not return_attention and (key.shape[2] or 0) >= LONG:
+            context = self._attend_in_blocks(query, key, value, padding_mask, segment_ids, training)
+            attention = None  # there is no such matrix
+        else:
+            mask = self._visible(ops.shape(x)[1], ops.shape(key)[2], position, padding_mask, segment_ids)
+            context, attention = self._attend(query, key, value, mask, training)
         context = ops.reshape(context, ops.shape(x))  # [batch, T, hidden_dim]
         output = self.output_projection(context)
 
         extras = [cache] * (cache is not None) + [attention] * return_attention
         return (output, *extras) if extras else output
+
+    def _attend(self, query, key, value, mask, training):
+        """What the heads read, `[batch, T, num_heads, head_dim]`, and the weights `[batch, num_heads, T, K]`."""
+        scores = ops.einsum("bnth,bnkh->bntk", query, key)  # [batch, num_heads, T, K]
+        # The softmax is a sum of many exponentials: always in float32, also in mixed precision.
+        scores = ops.cast(scores, "float32")
+        if mask is not None:
+            scores = ops.where(mask, scores, -1e9)
+        attention = ops.cast(ops.softmax(scores), self.compute_dtype)  # [batch, num_heads, T, K]
+        dropped = self.dropout(attention, training=training)
+        return ops.einsum("bntk,bnkh->btnh", dropped, value), attention
+
+    def _attend_in_blocks(self, query, key, value, padding_mask, segment_ids, training):
+        """What the heads read, `[batch, T, num_heads, head_dim]`, without the weights."""
+        dropout = self.dropout_rate if training else 0.0
+        seed = ops.cast(self.dropout.seed_generator.next(), "uint32") if dropout else None  # [2]
+        context = blockwise_attention(
+            query, key, value, padding_mask, self.causal, dropout, seed, segment_ids
+        )  # [batch, num_heads, T, head_dim]
+        return ops.transpose(context, (0, 2, 1, 3))  # [batch, T, num_heads, head_dim]
 
     def project_source(self, source):
         """Keys and values, `[batch, num_heads, S, head_dim]` each, of `source` `[batch, S, hidden_dim]`."""
