@@ -103,13 +103,7 @@ figure, axes = plt.subplots(figsize=(6, 3))
 axes.plot(*zip(*counted.values()), "o-")
 for name, place in counted.items():
     axes.annotate(name, place, textcoords="offset points", xytext=(8, -12))
-axes.set_xlim(0, 14)
-axes.set(
-    xlabel="programs to compile",
-    ylabel="work on real tokens",
-    ylim=(0, 1.05),
-    title="400 texts of 2 to 128 tokens",
-)
+axes.set(xlim=(0, 14), ylim=(0, 1.05), xlabel="programs to compile", ylabel="work on real tokens")
 axes.grid(alpha=0.3)
 plt.show()
 
