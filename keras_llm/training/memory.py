@@ -8,7 +8,7 @@ in the vocabulary, and `c` bytes a number (4; in mixed precision 2), they are in
 - activations that the backward pass reads again, of each block `R T (10 h + 3 f) c`: what goes into each product and
   each norm, and what gelu and residual sums keep. And of its attention `R a T T (8 + c)`: scores and softmax in
   float32, and the weights that the values are multiplied by; with dropout `4 + c` more, for what drops and what is
-  left;
+  left; of 1,024 keys and more nothing, as attention then goes block by block (`layers/blockwise.py`);
 - logits `R T V (12 + c)`: the logits, and log-softmax, labels and gradient in float32.
 
 The count of what each layer keeps is that of Korthikanti et al. 2022, "Reducing Activation Recomputation in Large
@@ -24,6 +24,7 @@ import warnings
 import keras
 
 from keras_llm.layers import DecoderBlock
+from keras_llm.layers.attention import LONG
 from keras_llm.models.bert import BertMaskedLM
 from keras_llm.training.distribution import replicas
 
@@ -84,12 +85,11 @@ def _passes(block, arrays):
 
 def _block_bytes(block, rows, length, source_length, size):
     features = 10 * block.hidden_dim + 3 * block.inner_dim
-    keys = length
+    keys = sum(own for own in (length, source_length) if own < LONG)  # in one matrix of scores
     if (
         source_length
     ):  # a norm, the query, what was attended to, its projection, a sum; keys and values of the source
         features += 5 * block.hidden_dim + 2 * block.hidden_dim * source_length // length
-        keys += source_length
     scores = 12 + 2 * size if block.dropout_rate else 8 + size
     return rows * length * (features * size + block.num_heads * keys * scores)
 
