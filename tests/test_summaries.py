@@ -94,6 +94,7 @@ def test_a_text_is_cut_between_sentences_and_a_long_sentence_within():
     text = "One two. Three four five. Six."  # 5, 6 and 4 tokens with [CLS] and [SEP]
     row = read_sentences(tokenizer, text, 11)
     assert row.sentences == ["One two.", "Three four five."] and row.places == [0, 5]
+    assert row.spans == [(0, 5), (5, 11)] and len(row.token_ids) == 11
     assert row.token_ids == tokenizer.encode("One two.") + tokenizer.encode("Three four five.")
     cut = read_sentences(tokenizer, text, 4)
     assert cut.sentences == ["One two."] and cut.places == [0]

@@ -163,6 +163,11 @@ class SentenceRow:
     sentences: list
     places: list
 
+    @property
+    def spans(self):
+        """The tokens of each sentence, with its `[CLS]` and `[SEP]`: pairs of a start and an end."""
+        return list(zip(self.places, [*self.places[1:], len(self.token_ids)]))
+
 
 def read_sentences(tokenizer, text, length):
     """A text as a `SentenceRow` of at most `length` tokens, at least 3; what is longer is left out by sentences.
