@@ -23,7 +23,7 @@ jax_only = pytest.mark.skipif(keras.backend.backend() != "jax", reason="XLA tell
 @functools.cache
 def measured(kind, parts=1, remat=False, heads=4, dropout=0.0):
     """The forecast by part, and what XLA reserves."""
-    length, layers = 64, 2
+    length, layers = 64, 3
     ids = np.random.default_rng(0).integers(1, 500, (8, length)).astype("int32")
     inputs, labels = ids, ids
     if kind == "gpt2":
@@ -50,8 +50,8 @@ def measured(kind, parts=1, remat=False, heads=4, dropout=0.0):
         {"kind": "gpt2"},
         {"kind": "gpt2", "remat": True},
         {"kind": "gpt2", "parts": 4},
-        {"kind": "bert", "heads": 16, "dropout": 0.1},
-        {"kind": "transformer"},
+        pytest.param({"kind": "bert", "heads": 16, "dropout": 0.1}, marks=pytest.mark.slow),
+        pytest.param({"kind": "transformer"}, marks=pytest.mark.slow),
     ],
     ids=str,
 )

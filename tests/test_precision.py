@@ -113,7 +113,9 @@ def test_float16_goes_on_after_a_cut_with_its_scale_and_averages(tmp_path):
         np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.parametrize(("kind", "parts"), [("gpt2", 2), ("transformer", 1)])
+@pytest.mark.parametrize(
+    ("kind", "parts"), [("gpt2", 2), pytest.param("transformer", 1, marks=pytest.mark.slow)]
+)
 def test_rematerialized_blocks_give_the_same_steps_with_dropout(kind, parts):
     def run(on):
         model = make_model(kind, "float32", dropout=0.3)
