@@ -120,7 +120,8 @@ class MultiHeadAttention(keras.layers.Layer):
             cache = (key, value)
 
         query = query * ops.cast(self.head_dim**-0.5, query.dtype)
-        if cache is None and not return_attention and (key.shape[2] or 0) >= LONG:
+        keys = key.shape[2]  # not always a number: Keras also asks for the shapes of unknown lengths
+        if cache is None and not return_attention and isinstance(keys, int) and keys >= LONG:
             context = self._attend_in_blocks(query, key, value, padding_mask, segment_ids, training)
             attention = None  # there is no such matrix
         else:
