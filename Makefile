@@ -3,6 +3,12 @@ PYTHON ?= python3
 BIN = .venv/bin
 DONE = .venv/.installed
 
+# What runs on both backends; JAX compiles each operation for each new shape, which takes minutes in some tests.
+JAX_TESTS = $(patsubst %,tests/test_%.py,layers blockwise gpt2 generation training bert keras_hub masking transformer beam lora word2vec accumulation precision memory sharding) \
+	"tests/test_resuming.py::test_a_cut_run_ends_as_one_that_was_not[weights-5-2]"
+SLOW_ON_JAX = one_beam or more_beams or enough_beams or learns_to_copy or fresh_process or lowers_the_loss or \
+	float16_goes_on or same_steps_with_dropout
+
 .PHONY: quickstart test test-jax test-slow test-peers tutorials notebooks results lint clean
 
 quickstart: .venv/.package  ## train a small GPT-2 on text that every machine has, and let it write
@@ -11,11 +17,12 @@ quickstart: .venv/.package  ## train a small GPT-2 on text that every machine ha
 test: $(DONE) lint test-jax  ## all tests
 	$(BIN)/pytest -q
 
-test-jax: $(DONE)  ## the parts that do not need TensorFlow, on the JAX backend
-	KERAS_BACKEND=jax $(BIN)/pytest -q tests/test_layers.py tests/test_blockwise.py tests/test_gpt2.py tests/test_generation.py tests/test_training.py tests/test_bert.py tests/test_keras_hub.py tests/test_masking.py tests/test_transformer.py tests/test_beam.py tests/test_lora.py tests/test_word2vec.py tests/test_accumulation.py tests/test_precision.py tests/test_memory.py tests/test_sharding.py "tests/test_resuming.py::test_a_cut_run_ends_as_one_that_was_not[weights-5-2]"
+test-jax: $(DONE)  ## the parts that do not need TensorFlow, on the JAX backend, but for the slowest tests
+	KERAS_BACKEND=jax $(BIN)/pytest -q $(JAX_TESTS) -k "not ($(SLOW_ON_JAX))"
 
 test-slow: $(DONE)  ## the tests that take longer than a minute each
 	$(BIN)/pytest -q -n 0 -m slow
+	KERAS_BACKEND=jax $(BIN)/pytest -q $(JAX_TESTS) -k "$(SLOW_ON_JAX)"
 
 test-peers:  ## against transformers on PyTorch, in an environment of its own
 	$(PYTHON) -m venv .venv-peers
