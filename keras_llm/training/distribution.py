@@ -83,7 +83,6 @@ def _use_tensorflow(strategy, index):
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, it stays open as long as the process
 
 
-@functools.cache  # a second one in the same process would take the first one's messages for its own
 def _use_jax(strategy):
     devices = len(keras.distribution.list_devices())
     if strategy == "auto":
@@ -94,6 +93,7 @@ def _use_jax(strategy):
         distribute(model_devices=devices if strategy == "model-parallel" else 1)
 
 
+@functools.cache  # a second one in the same process would take the first one's messages for its own
 def _mirrored():
     import tensorflow as tf
 
