@@ -57,7 +57,7 @@ ids = [token for row in tokenizer.encode(texts) for token in [*row, tokenizer.en
 print(f"{len(texts)} texts, {len(ids):,} tokens")
 
 # %%
-LENGTH, STEPS = 128 if FULL else 64, 160 if FULL else 20
+LENGTH, STEPS = 128 if FULL else 64, 160 if FULL else 30
 sizes = {"vocabulary_size": tokenizer.vocabulary_size, "context_length": LENGTH, "num_layers": 2}
 base = GPT2Model.from_preset("nano", **sizes, dropout=0.1)
 base.compile(AdamW(WarmupCosine(3e-3, 20, STEPS)), TokenCrossEntropy(), jit_compile=FULL)
