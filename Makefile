@@ -20,7 +20,7 @@ test: $(DONE) lint test-jax  ## all tests
 test-jax: $(DONE)  ## the parts that do not need TensorFlow, on the JAX backend, but for the slowest tests
 	KERAS_BACKEND=jax $(BIN)/pytest -q $(JAX_TESTS) -k "not ($(SLOW_ON_JAX))"
 
-test-slow: $(DONE)  ## the tests that take longer than a minute each
+test-slow: $(DONE)  ## the tests that take long, and the solutions of all exercises
 	$(BIN)/pytest -q -n 0 -m slow
 	KERAS_BACKEND=jax $(BIN)/pytest -q $(JAX_TESTS) -k "$(SLOW_ON_JAX)"
 

@@ -46,14 +46,15 @@ def notebook_of(source):
 # Running
 
 
-SCRIPTS = {path.stem: [path] for path in CHAPTERS}
-for path in SOLUTIONS:
-    SCRIPTS.setdefault(f"solutions of {path.name[:2]}", []).append(path)
+SCRIPTS = [pytest.param([path], id=path.stem) for path in CHAPTERS]
+for number in sorted({path.name[:2] for path in SOLUTIONS}):
+    own = [path for path in SOLUTIONS if path.name.startswith(number)]
+    SCRIPTS.append(pytest.param(own, id=f"solutions of {number}", marks=pytest.mark.slow))
 # The solutions of a chapter in one process, which imports TensorFlow once.
 RUN = "import runpy, sys\nfor script in sys.argv[1:]: runpy.run_path(script, run_name='__main__')"
 
 
-@pytest.mark.parametrize("scripts", SCRIPTS.values(), ids=SCRIPTS)
+@pytest.mark.parametrize("scripts", SCRIPTS)
 def test_scripts_run(scripts, tmp_path):
     environment = {
         **os.environ,
