@@ -168,6 +168,10 @@ def launch(
     workers: Annotated[int, Option(help="How many processes.")] = 2,
 ):
     """Train in several processes on this machine as in one; for several GPUs, `--strategy mirrored` is simpler."""
+    trainings = {f"train {own.name}": own.callback for own in train.registered_commands}
+    training = trainings.get(" ".join(command[:2]))
+    if training and "strategy" not in inspect.signature(training).parameters:
+        raise ValueError(f"`{' '.join(command[:2])}` is for one process: it has no --strategy.")
     sys.exit(launching.launch(command, workers))
 
 

@@ -166,6 +166,7 @@ def test_tokenizer_and_datasets(folder):
         (["generate", "nowhere/at/all", "x"], "There is no folder nowhere/at/all"),
         (["generate", "run", "x", "--temperature", "-1"], "temperature=-1.0 is not possible"),
         (["evaluate", "run", "--data", "questions_en"], "questions_en has no column text"),
+        (["launch", "--", "train", "ngram"], "`train ngram` is for one process: it has no --strategy."),
     ],
 )
 def test_a_wrong_input_is_named(folder, words, message, monkeypatch):

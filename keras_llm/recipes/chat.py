@@ -9,7 +9,19 @@ from typing import Annotated
 from typer import Argument, Option
 
 from keras_llm.recipes import runs, scratch
-from keras_llm.recipes.options import Data, DataDir, Output, Result, SaveEvery, Seed, Test, Validation
+from keras_llm.recipes.options import (
+    Accumulate,
+    Data,
+    DataDir,
+    Output,
+    Rematerialize,
+    Result,
+    SaveEvery,
+    Seed,
+    Strategy,
+    Test,
+    Validation,
+)
 from keras_llm.recipes.rows import load_splits, require_columns, used_rows
 
 COMMAND = "train chat"
@@ -45,7 +57,10 @@ def train_chat(
         float | None, Option(help="The highest rate; by default 1e-3, and 5e-3 for adapters.")
     ] = None,
     weight_decay: Annotated[float, Option(help="AdamW's decay of the weight matrices.")] = 0.01,
+    accumulate: Accumulate = 1,
+    rematerialize: Rematerialize = False,
     save_every: SaveEvery = 500,
+    strategy: Strategy = "auto",
     seed: Seed = 0,
     output: Output = None,
     result: Result = None,
@@ -53,7 +68,7 @@ def train_chat(
     """Teach a GPT-2 to answer, by dialogues or by instructions and their outputs."""
     arguments = dict(locals())
     started = time.perf_counter()
-    import keras
+    runs.prepare(strategy, seed)
 
     from keras_llm.datasets.chat import ChatTemplate
     from keras_llm.training.lora import SaveBestAdapters, add_lora
@@ -61,7 +76,6 @@ def train_chat(
 
     if lora is not None and start_from is None:
         raise ValueError("--lora leaves the weights as they are: give a trained model with --start-from.")
-    keras.utils.set_random_seed(seed)
     rows = load_splits(data, validation, test, data_dir)
     for part in rows.values():
         require_columns(part, "messages")
@@ -103,6 +117,8 @@ def train_chat(
         keep=folder / runs.MODEL,
         title="Loss on answers",
         metrics=[Perplexity()],
+        accumulate=accumulate,
+        rematerialize=rematerialize,
         save_every=save_every,
         callbacks=[] if lora is None else [SaveBestAdapters(folder / ADAPTER)],
     )

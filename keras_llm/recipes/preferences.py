@@ -35,7 +35,7 @@ def train_preferences(
     """Tune a GPT-2 by pairs of answers, of which one is the better (DPO)."""
     arguments = dict(locals())
     started = time.perf_counter()
-    import keras
+    runs.prepare("one", seed)
     import numpy as np
 
     from keras_llm.datasets.batches import PaddedBatches
@@ -45,7 +45,6 @@ def train_preferences(
     from keras_llm.models.gpt2 import GPT2Model
     from keras_llm.training.preferences import PairScorer, PreferenceLoss
 
-    keras.utils.set_random_seed(seed)
     rows = load_splits(data, validation, test, data_dir)
     for part in rows.values():
         require_columns(part, "prompt", "chosen", "rejected")

@@ -39,12 +39,11 @@ def train_word2vec(
     """Learn word vectors from a text: skip-gram with negative sampling."""
     arguments = dict(locals())
     started = time.perf_counter()
-    import keras
+    runs.prepare("one", seed)
 
     from keras_llm.explain.words import draw_words
     from keras_llm.tokenizers import Tokenizer
 
-    keras.utils.set_random_seed(seed)
     texts = load_texts(data, None, data_dir)
     tokenizer = Tokenizer.train(texts, "word", vocabulary, lowercase=lowercase, chinese=chinese)
     batches = make_batches(tokenizer, texts, batch_size, window, negatives, subsample, seed)
