@@ -11,6 +11,7 @@ from keras_llm.datasets.labels import IGNORED_LABEL
 from keras_llm.models import lstm
 from keras_llm.recipes.lstm import train_lstm
 from keras_llm.tokenizers import Tokenizer
+from keras_llm.training.callbacks import Guard
 
 VOCABULARY, LABELS, LENGTH = 11, 3, 6
 
@@ -461,6 +462,37 @@ def test_a_run_starts_from_a_language_model_frozen_first(language_model, tmp_pat
     train_lstm(**SMALL, start_from=str(language_model), epochs=1, output=str(free))
     moved = keras.saving.load_model(free / "model.keras").get_layer("lstm_0").get_weights()[0]
     assert not np.array_equal(moved, pretrained.get_layer("lstm_0").get_weights()[0])
+
+
+class Cut(Exception):
+    pass
+
+
+def test_a_run_that_is_cut_while_frozen_and_after_ends_with_the_same_bits(
+    language_model, tmp_path, monkeypatch
+):
+    plan = {**SMALL, "start_from": str(language_model), "frozen_epochs": 1, "epochs": 1, "averaging": 0.9}
+    train_lstm(**plan, output=str(tmp_path / "whole"))
+    usual = Guard.on_train_batch_end
+    left = iter([False, True] + [False] * 6 + [True])  # of the steps; a pass has six
+
+    def cut_now(self, batch, logs=None):
+        usual(self, batch, logs)
+        if next(left):
+            raise Cut
+
+    monkeypatch.setattr(Guard, "on_train_batch_end", cut_now)
+    for _ in range(2):
+        with pytest.raises(Cut):
+            train_lstm(**plan, save_every=1, output=str(tmp_path / "cut"))
+    assert (tmp_path / "cut" / "frozen" / "states").exists() and (tmp_path / "cut" / "states").exists()
+    monkeypatch.setattr(Guard, "on_train_batch_end", usual)
+    train_lstm(**plan, save_every=1, output=str(tmp_path / "cut"))
+    whole, cut = (keras.saving.load_model(tmp_path / run / "model.keras") for run in ("whole", "cut"))
+    for one, other in zip(whole.get_weights(), cut.get_weights()):
+        np.testing.assert_array_equal(one, other)
+    histories = [(tmp_path / run / "history.csv").read_text() for run in ("whole", "cut")]
+    assert histories[0] == histories[1]
 
 
 def test_a_run_starts_from_word_vectors(tmp_path, capsys):

@@ -139,12 +139,36 @@ class Batches(keras.utils.PyDataset):
 
     def different_shapes(self):
         """Numbers of batches of the first pass in which every shape occurs."""
-        return [0] if self.num_batches is None else [0, self.num_batches - 1]
+        return [0, self.steps_per_epoch - 1]
 
     def _order(self, epoch):
         if not self.shuffle:
             return np.arange(self.num_rows)
         return np.random.default_rng((self.seed, epoch)).permutation(self.num_rows)
+
+
+class ArrayBatches(Batches):
+    """Rows of two arrays, with a weight that is 0 at labels no loss counts.
+
+    Args:
+        inputs: array `[n, ...]`.
+        labels: int array `[n]` or `[n, ...]`, with `IGNORED_LABEL` where there is none.
+        batch_size, seed, shuffle, first_batch: see `Batches`.
+
+    Each batch is a tuple: inputs, labels, and float32 weights in the labels' shape.
+    """
+
+    def __init__(self, inputs, labels, batch_size, seed=0, shuffle=True, first_batch=0):
+        if len(inputs) != len(labels):
+            raise ValueError(f"There are {len(inputs)} rows of inputs but {len(labels)} of labels.")
+        super().__init__(len(inputs), batch_size, seed, shuffle, first_batch=first_batch)
+        self.inputs = inputs
+        self.labels = labels
+
+    def rows(self, numbers, epoch):
+        """Rows `numbers`."""
+        labels = self.labels[numbers]
+        return self.inputs[numbers], labels, (labels != IGNORED_LABEL).astype("float32")
 
 
 class TokenWindows(Batches):

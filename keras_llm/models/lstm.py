@@ -193,6 +193,15 @@ def transfer_weights(pretrained, model):
 # --- Training and evaluation ----------------------------------------------------------------------------
 
 
+def compile_model(model, optimizer):
+    """`model.compile` with the cross-entropy of all labels but -100, and `accuracy` by the weights that `fit` gets."""
+    model.compile(
+        optimizer=optimizer,
+        loss=keras.losses.SparseCategoricalCrossentropy(ignore_class=IGNORED_LABEL),  # "sparse": on integers
+        weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+    )
+
+
 def train_model(
     model,
     X_train,
@@ -227,11 +236,7 @@ def train_model(
         Keras' `History` with `loss`, `accuracy`, `val_loss` and `val_accuracy`.
     """
     averaging = {} if ema_momentum is None else {"use_ema": True, "ema_momentum": ema_momentum}
-    model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate, global_clipnorm=1.0, **averaging),
-        loss=keras.losses.SparseCategoricalCrossentropy(ignore_class=IGNORED_LABEL),  # "sparse": on integers
-        weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-    )
+    compile_model(model, keras.optimizers.Adam(learning_rate, global_clipnorm=1.0, **averaging))
     callbacks = [*([keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if averaging else []), *callbacks]
     if patience is not None:
         callbacks.append(

@@ -14,6 +14,7 @@ from keras_llm.recipes.options import (
     LabelColumn,
     Output,
     Result,
+    SaveEvery,
     Seed,
     Test,
     TextColumn,
@@ -69,6 +70,7 @@ def train_lstm(
     vectors: Annotated[
         str | None, Option(help="Word vectors to begin with: a text file in word2vec's or GloVe's format.")
     ] = None,
+    save_every: SaveEvery = 500,
     seed: Seed = 0,
     output: Output = None,
     result: Result = None,
@@ -80,8 +82,11 @@ def train_lstm(
     import keras
 
     from keras_llm.checkpoints.word_vectors import fill_embedding
+    from keras_llm.datasets.batches import ArrayBatches
     from keras_llm.models import lstm
-    from keras_llm.training.callbacks import Curves, Measure, SaveBest
+    from keras_llm.training import resuming
+    from keras_llm.training.callbacks import AveragedWeights, Curves, Guard, Measure, Progress, SaveBest
+    from keras_llm.training.optimizers import AdamW
 
     if frozen_epochs and not (start_from or vectors):
         raise ValueError("--frozen-epochs needs --start-from or --vectors: random weights have to learn.")
@@ -124,29 +129,37 @@ def train_lstm(
     entities = _finds_entities(task, labels)
     monitor = "val_entity_f1" if entities else "val_accuracy"
     measure = [Measure(lambda: _entity_figures(model, tokenizer, labels, rows["validation"]))]
+    train = ArrayBatches(*arrays["train"], batch_size, seed)
+    steps = train.steps_per_epoch * (frozen_epochs + epochs)
+    best = SaveBest(folder / runs.MODEL, monitor, "max", patience)
     callbacks = [
+        Guard(),
         *(measure if entities else []),
-        SaveBest(folder / runs.MODEL, monitor, "max"),
+        best,
+        Progress(steps, batch_size, "texts", monitor=(monitor,)),
         Curves(folder, "loss", monitor, title=f"{cell.upper()} {task}"),
     ]
     given = model.layers[:-1] if start_from else [model.get_layer("embedding")]
-    for frozen, passes in ((True, frozen_epochs), (False, epochs)):
+    for stage, frozen, passes in (("frozen", True, frozen_epochs), ("", False, epochs)):
+        if not passes:
+            continue
         for layer in given:
             layer.trainable = not frozen
-        if passes:
-            lstm.train_model(
-                model,
-                *arrays["train"],
-                *arrays["validation"],
-                passes,
-                batch_size,
-                learning_rate,
-                averaging,
-                patience,
-                monitor,
-                callbacks=callbacks,
-                verbose=2,
-            )
+        average = {} if averaging is None else {"use_ema": True, "ema_momentum": averaging}
+        optimizer = AdamW(learning_rate, weight_decay=0.0, beta_2=0.999, epsilon=1e-7, **average)
+        lstm.compile_model(model, optimizer)
+        best.waited = 0
+        resuming.fit(
+            model,
+            train,
+            folder / stage,
+            epochs=passes,
+            steps_per_epoch=train.steps_per_epoch,
+            callbacks=[*([AveragedWeights()] if average else []), *callbacks],
+            save_every=save_every,
+            validation=ArrayBatches(*arrays["validation"], batch_size, shuffle=False),
+        )
+        train.first_batch += passes * train.steps_per_epoch
 
     model = keras.saving.load_model(folder / runs.MODEL, compile=False)
     metrics = {"parameters": model.count_params()}

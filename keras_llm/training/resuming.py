@@ -254,7 +254,7 @@ class RunState(keras.callbacks.Callback):
             model.optimizer.build(model.trainable_variables)
         groups = {"model": model.variables, "optimizer": model.optimizer.variables}
         if any(name.startswith("metrics") for name in arrays):
-            inputs, labels = train.batch(0)
+            inputs, labels, *_ = train.batch(0)
             for metric in model.metrics:  # Keras builds them when they are first used
                 if not getattr(metric, "built", True):
                     metric.build(labels, model(inputs))
