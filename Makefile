@@ -25,8 +25,7 @@ test-slow: $(DONE)  ## the tests that take long, and the solutions of all exerci
 	KERAS_BACKEND=jax $(BIN)/pytest -q $(JAX_TESTS) -k "$(SLOW_ON_JAX)"
 
 test-peers:  ## against transformers on PyTorch, in an environment of its own
-	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/pip install -q -e ".[test]" torch transformers
+	benchmarks/peers.sh
 	.venv-peers/bin/pytest -q -m peer
 
 lint: $(DONE)
