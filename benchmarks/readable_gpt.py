@@ -52,7 +52,7 @@ class ReadableGPT(nn.Module):
 def make_step(model, logits, forward=None):
     """A function that does one training step on ids and labels `[batch, length]`, and returns the loss."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1, fused=True)
-    forward = forward or model
+    forward = model if forward is None else forward
 
     def step(token_ids, labels):
         optimizer.zero_grad(set_to_none=True)

@@ -27,6 +27,9 @@ def seconds(command, until=None):
             read += byte
             if until and until(read):
                 break
+        else:
+            if until:
+                raise SystemExit(f"{command} ended without what was awaited.")
         taken = time.perf_counter() - started
         process.communicate()
     return {"s": taken}
@@ -35,12 +38,11 @@ def seconds(command, until=None):
 def keras_llm(options):
     """`keras-llm generate`, until a letter comes behind the prompt."""
     from keras_llm import GPT2Model, Tokenizer
-    from keras_llm.recipes.runs import MODEL
 
     folder = pathlib.Path(tempfile.mkdtemp())
     tokenizer = Tokenizer.train(["to be or not to be, that is the question"], "character")
     tokenizer.save(folder)
-    GPT2Model.from_preset("nano", vocabulary_size=tokenizer.vocabulary_size).save(folder / MODEL)
+    GPT2Model.from_preset("nano", vocabulary_size=tokenizer.vocabulary_size).save_pretrained(folder)
     program = pathlib.Path(sys.executable).with_name("keras-llm")
     command = [str(program), "generate", str(folder), "to be", "--max-new-tokens", "20"]
 

@@ -114,7 +114,7 @@ def timed_loop(options, step):
         for i in range(steps):
             rows = slice(i % 8 * own.batch, (i % 8 + 1) * own.batch)
             loss = step(ids[rows], labels[rows])
-        return float(loss)
+        return loss.item()
 
     def work():
         started = time.perf_counter()

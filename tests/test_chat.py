@@ -2,12 +2,8 @@
 
 import io
 import json
-import os
-import pathlib
 import signal
-import subprocess
 import sys
-import time
 
 import keras
 import numpy as np
@@ -302,25 +298,22 @@ def test_the_terminal_reads_piped_lines(folder, monkeypatch, capsys):
     assert "room for" in err and answers[3] == ""
 
 
-def test_ctrl_c_stops_the_answer_and_not_the_program(folder):
-    command = [
-        sys.executable,
-        "-u",
-        "-m",
-        "keras_llm.cli",
-        "chat",
-        str(folder / "full"),
-        "--max-new-tokens",
-        "40",
-    ]
-    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[1])}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, env=environment, text=True, **pipes) as process:
-        process.stdin.write("What is 1?\n")
-        process.stdin.flush()
-        begun = process.stdout.read(1)  # of the answer, which may be short
-        process.send_signal(signal.SIGINT)
-        time.sleep(1)
-        out, err = process.communicate("What is 2?\n/quit\n", timeout=120)
-    assert process.returncode == 0, err
-    assert (begun + out).count("\n") >= 2
+def test_ctrl_c_stops_the_answer_and_not_the_program(folder, monkeypatch, capsys):
+    usual, answers = Chat.reply, []
+
+    def reply(session, message):
+        """The usual one; Ctrl-C comes behind the first piece of the first answer."""
+        pieces = usual(session, message)
+        answers.append(next(pieces))
+        yield answers[-1]
+        if len(answers) == 1:
+            signal.raise_signal(signal.SIGINT)
+            pytest.fail("Ctrl-C did not stop the answer.")
+        yield from pieces
+
+    monkeypatch.setattr(Chat, "reply", reply)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("What is 1?\nWhat is 2?\n/quit\n"))
+    chat(str(folder / "full"), temperature=0.0, top_p=None, max_new_tokens=6)
+    first, second, *_ = capsys.readouterr().out.split("\n")
+    assert len(answers) == 2
+    assert first == f"{answers[0]} ..." and second.startswith(answers[1])

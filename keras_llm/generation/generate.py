@@ -16,9 +16,9 @@ STREAM_PIECE = 8  # a stream is written in pieces of up to this many tokens a ca
 class TextGenerator:
     """Writes on from prompts, with a cache, compiled once and used for prompts of any length.
 
-    Prompts are padded on the left to one length and read in pieces of `PROMPT_CHUNK`; then one loop,
-    compiled as a whole, writes. Only a new number of prompts, a new length of the cache, of which there
-    are few, and a new `Sampler.structure` compile anew; a sampler's numbers do not.
+    Prompts are padded on the left to one length and read in pieces of one of `PROMPT_CHUNKS`; then one
+    loop, compiled as a whole, writes. Only a new number of prompts, a new length of these pieces or of the
+    cache, of which there are few, and a new `Sampler.structure` compile anew; a sampler's numbers do not.
 
     Args:
         model: a causal language model such as `GPT2Model`: `call(token_ids, padding_mask, cache,

@@ -1,11 +1,14 @@
 """Reading prompts into a cache, before a causal language model writes on from them."""
 
 import numpy as np
+from keras import ops
 
 from keras_llm.datasets.batches import check_ids
 
-PROMPT_CHUNK = 64  # prompts are read in pieces of this many tokens, so that their length compiles nothing new
-CACHE_LENGTHS = (64, 256, 1024)  # caches come in few lengths, for the same reason; beyond, in steps of 1,024
+# A prompt is read in one piece of the first length that holds it, or in several of the last, and caches come in few
+# lengths, beyond these in steps of the last: so hardly any prompt compiles anything new.
+PROMPT_CHUNKS = (16, 64, 256)
+CACHE_LENGTHS = (128, 384, 1024)
 
 
 def check_prompts(model, prompts, max_new_tokens, may_be_longer=False):
@@ -50,20 +53,31 @@ def read_prompts(compiled, prompts, new_tokens):
     """
     model = compiled.model
     width, context = max(map(len, prompts)), model.context_length
-    length, chunk = cache_length(width + new_tokens, context), min(PROMPT_CHUNK, context)
-    token_ids = np.zeros((len(prompts), length), "int32")
-    padding_mask = np.ones((len(prompts), length), bool)
+    length = cache_length(width + new_tokens, context)
+    chunk = next((size for size in PROMPT_CHUNKS[:-1] if size >= width - 1), None)
+    # Prompts of several pieces are read into a cache of the greatest length: one more shape, and not one for each.
+    room = chunk or -(-width // CACHE_LENGTHS[-1]) * CACHE_LENGTHS[-1]
+    room, chunk = min(room, context), min(chunk or PROMPT_CHUNKS[-1], context)
+    token_ids = np.zeros((len(prompts), max(room, width)), "int32")
+    padding_mask = np.ones((len(prompts), max(room, length)), bool)
     for i, prompt in enumerate(prompts):
         token_ids[i, width - len(prompt) : width] = prompt
         padding_mask[i, : width - len(prompt)] = False
-    cache = model.initial_cache(len(prompts), length)
+    cache = model.initial_cache(len(prompts), room)
     read = compiled("read", _read_step)
     # What the last chunk reads behind the prompt is overwritten before any token sees it; that chunk begins
     # earlier where it would reach beyond the cache.
     for start in range(0, width - 1, chunk):
-        start = min(start, length - chunk)
-        cache = read(token_ids[:, start : start + chunk], padding_mask, cache, np.int32(start))
-    return token_ids[:, width - 1], cache, padding_mask, np.int32(width - 1)
+        start = min(start, room - chunk)
+        cache = read(token_ids[:, start : start + chunk], padding_mask[:, :room], cache, np.int32(start))
+    cache = [tuple(_with_length(places, length) for places in block) for block in cache]
+    return token_ids[:, width - 1], cache, padding_mask[:, :length], np.int32(width - 1)
+
+
+def _with_length(places, length):
+    """Keys or values `[batch, num_heads, room, head_dim]` -> `[batch, num_heads, length, head_dim]`: cut, or zeros."""
+    missing = max(length - places.shape[2], 0)
+    return ops.pad(places[:, :, :length], [(0, 0), (0, 0), (0, missing), (0, 0)])
 
 
 def _read_step(model, token_ids, padding_mask, cache, position):
