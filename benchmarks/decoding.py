@@ -111,7 +111,8 @@ def keras_hub_jit(options):
 
 
 SIDES = {
-    side.__name__: side for side in (keras_llm, transformers, transformers_compiled, keras_hub, keras_hub_jit)
+    side.__name__: side
+    for side in (keras_llm, transformers, transformers_compiled, keras_hub, keras_hub_jit, turns.ceilings)
 }
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ that a change of the machine's speed meets all of them alike.
 """
 
 import argparse
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -15,17 +16,16 @@ import subprocess
 import sys
 import time
 
-LIBRARIES = ("keras", "tensorflow", "jax", "torch", "transformers", "keras-hub", "tokenizers")
+PEERS = ("torch", "transformers", "keras-hub")  # the versions of the others are in every result
 
 
-def main(description, sides, options=(), data=None):
+def main(description, sides, options=()):
     """The command line of a benchmark.
 
     Args:
         description: what `--help` says.
         sides: dict of name to function, see above.
         options: pairs of a name and a default, further options whose type is the default's.
-        data: function of the options that returns what `write_result` gets as `data`.
     """
     parser = argparse.ArgumentParser(description=description)
     for name, default in options:
@@ -46,10 +46,9 @@ def main(description, sides, options=(), data=None):
     if arguments.result:
         from keras_llm.training.results import write_result
 
-        given = {name: getattr(arguments, name) for name, _ in options}
-        facts = {"options": json.dumps(given), "versions of the libraries": json.dumps(versions())}
+        metrics = {"rounds": arguments.rounds, "sides": ", ".join(measured), **metrics, **versions()}
         seconds = time.perf_counter() - started
-        write_result(arguments.result, seed=0, data=facts, wall_seconds=seconds, metrics=metrics)
+        write_result(arguments.result, seed=0, data={}, wall_seconds=seconds, metrics=metrics)
 
 
 def serve(work):
@@ -109,11 +108,33 @@ def medians(measured):
 
 
 def versions():
-    """Of the libraries that are installed."""
+    """Of the peers that are installed."""
     found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
+    for name in PEERS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[f"{name} version"] = importlib.metadata.version(name)
     return found
+
+
+def ceilings(options):
+    """What the machine can do: billions of operations a second in a product of matrices, and gigabytes read a second."""
+    import concurrent.futures
+
+    import numpy as np
+
+    matrix, parts = np.ones((3000, 3000), "float32"), np.ones((os.cpu_count(), 2**26), "float32")
+    threads = concurrent.futures.ThreadPoolExecutor(len(parts))
+
+    def work():
+        started = time.perf_counter()
+        matrix @ matrix
+        between = time.perf_counter()
+        list(threads.map(np.sum, parts))
+        ended = time.perf_counter()
+        return {
+            "gflop_s": 2 * len(matrix) ** 3 / 1e9 / (between - started),
+            "read_gb_s": parts.nbytes / 1e9 / (ended - between),
+        }
+
+    work()
+    return work
