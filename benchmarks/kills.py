@@ -125,6 +125,8 @@ def weights_different(folder, other):
     """How many of the weights of the kept models have not the same bits."""
     import keras
 
+    from keras_llm.models import gpt2  # noqa: F401 Keras finds the model by what this registers
+
     models = [keras.saving.load_model(own / "model.keras", compile=False) for own in (folder, other)]
     pairs = list(zip(*(model.get_weights() for model in models)))
     return {
