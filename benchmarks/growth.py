@@ -102,6 +102,7 @@ def tokens_a_second(point, rounds):
 
     seconds(2)
     steps = max(int(1.0 / (seconds(3) / 3)), 1)  # about a second
+    steps = int(distribution.gather(steps).min())  # the same in all processes
     return statistics.median(steps * batch * length / seconds(steps) for _ in range(rounds))
 
 
