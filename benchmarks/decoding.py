@@ -110,10 +110,7 @@ def keras_hub_jit(options):
     return keras_hub(options, jit_compile=True)
 
 
-SIDES = {
-    side.__name__: side
-    for side in (keras_llm, transformers, transformers_compiled, keras_hub, keras_hub_jit, turns.ceilings)
-}
+SIDES = (keras_llm, transformers, transformers_compiled, keras_hub, keras_hub_jit, turns.ceilings)
 
 if __name__ == "__main__":
     turns.main(__doc__.splitlines()[0], SIDES, [("batch", 1), ("prompt", 16), ("tokens", 64)])

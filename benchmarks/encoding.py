@@ -135,10 +135,7 @@ def keras_hub_jit(options):
     return keras_hub(options, jit_compile=True)
 
 
-SIDES = {
-    side.__name__: side
-    for side in (keras_llm, transformers, transformers_compiled, keras_hub, keras_hub_jit, turns.ceilings)
-}
+SIDES = (keras_llm, transformers, transformers_compiled, keras_hub, keras_hub_jit, turns.ceilings)
 
 if __name__ == "__main__":
     own = [("size", "bert-base-uncased"), ("batch", 8), ("length", 128), ("texts", 64)]

@@ -93,7 +93,7 @@ def torch(options):
     return timed(options, train)
 
 
-SIDES = {side.__name__: side for side in (keras_llm, torch)}
+SIDES = (keras_llm, torch)
 
 if __name__ == "__main__":
     own = [("texts", 3200), ("batch", 32), ("length", 64), ("bidirectional", 0)]

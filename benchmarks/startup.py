@@ -64,7 +64,7 @@ def imports(options):
     return work
 
 
-SIDES = {side.__name__: side for side in (keras_llm, imports)}
+SIDES = (keras_llm, imports)
 
 if __name__ == "__main__":
     turns.main(__doc__.splitlines()[0], SIDES)

@@ -175,19 +175,16 @@ def transformers_compiled(options):
     return transformers(options, compiled=True)
 
 
-SIDES = {
-    side.__name__: side
-    for side in (
-        keras_llm,
-        torch_eager,
-        torch_compiled,
-        transformers,
-        transformers_compiled,
-        keras_hub,
-        keras_hub_jit,
-        turns.ceilings,
-    )
-}
+SIDES = (
+    keras_llm,
+    torch_eager,
+    torch_compiled,
+    transformers,
+    transformers_compiled,
+    keras_hub,
+    keras_hub_jit,
+    turns.ceilings,
+)
 
 if __name__ == "__main__":
     turns.main(__doc__.splitlines()[0], SIDES, [("size", "small"), ("dropout", 0.0)])

@@ -1,6 +1,6 @@
 """Runs several libraries on the same work in turn, each in a process of its own, and writes the medians down.
 
-A benchmark is a module with a dict of name to function, its sides. Such a function gets the options, sets everything
+A benchmark is a module with a function for each of its sides. It gets the options, sets everything
 up, warms up, and returns a function that does the work once and returns what it measured: a dict of name to number.
 The first side is ours. Each side is started in a process; then all of them work in turn, ABCABC..., one at a time, so
 that a change of the machine's speed meets all of them alike.
@@ -24,9 +24,10 @@ def main(description, sides, options=()):
 
     Args:
         description: what `--help` says.
-        sides: dict of name to function, see above.
+        sides: functions, see above; their names are those of the sides.
         options: pairs of a name and a default, further options whose type is the default's.
     """
+    sides = {side.__name__: side for side in sides}
     parser = argparse.ArgumentParser(description=description)
     for name, default in options:
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)

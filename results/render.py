@@ -1,9 +1,8 @@
 """Renders the tables of two pages from the JSON files in this folder: python results/render.py [--check]
 
 A table stands between two marks, `<!-- results: NAME NAME ... -->` and `<!-- end -->`, or `<!-- comparison: NAME -->`
-and `<!-- end -->` for the sides of a benchmark beside each other; what is between them
-is written anew. With `--check` nothing is written: the exit status tells whether the pages are up to
-date.
+and `<!-- end -->` for the sides of a benchmark beside each other; what is between them is written anew. With `--check`
+nothing is written: the exit status tells whether the pages are up to date.
 """
 
 import json

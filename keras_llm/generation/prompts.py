@@ -54,10 +54,7 @@ def read_prompts(compiled, prompts, new_tokens):
     model = compiled.model
     width, context = max(map(len, prompts)), model.context_length
     length = cache_length(width + new_tokens, context)
-    chunk = next((size for size in PROMPT_CHUNKS[:-1] if size >= width - 1), None)
-    # Prompts of several pieces are read into a cache of the greatest length: one more shape, and not one for each.
-    room = chunk or -(-width // CACHE_LENGTHS[-1]) * CACHE_LENGTHS[-1]
-    room, chunk = min(room, context), min(chunk or PROMPT_CHUNKS[-1], context)
+    chunk, room = reading_lengths(width, context)
     token_ids = np.zeros((len(prompts), max(room, width)), "int32")
     padding_mask = np.ones((len(prompts), max(room, length)), bool)
     for i, prompt in enumerate(prompts):
@@ -85,6 +82,19 @@ def _read_step(model, token_ids, padding_mask, cache, position):
     return model(
         token_ids, padding_mask=padding_mask, cache=cache, position=position, last_only=True, training=False
     )[1]
+
+
+def reading_lengths(width, context_length):
+    """Tokens a piece, and places of the cache that prompts of `width` tokens are read into.
+
+    That cache is as long as the piece; or, for prompts of several pieces, of the greatest length, so that they share
+    one shape.
+    """
+    *short, long = PROMPT_CHUNKS
+    for size in short:
+        if width - 1 <= size:
+            return min(size, context_length), min(size, context_length)
+    return min(long, context_length), cache_length(max(width, CACHE_LENGTHS[-1]), context_length)
 
 
 def cache_length(tokens, context_length):

@@ -192,7 +192,7 @@ class GPT2Model(keras.Model):
     def _logits(self, x, embeddings, last_only):
         """`[batch, T, hidden_dim]` and the embeddings `[vocabulary_size, hidden_dim]` -> `[batch, T, vocabulary_size]`.
 
-        A few rows are multiplied the other way round: XLA on a CPU then reads the large matrix at twice the speed.
+        The rows of several texts are multiplied the other way round: XLA on a CPU then reads the large matrix faster.
         """
         if last_only and x.shape[0] != 1:
             rows = ops.reshape(x, (-1, self.hidden_dim))  # [batch, hidden_dim]

@@ -155,6 +155,7 @@ def train_lstm(
             folder / stage,
             epochs=passes,
             steps_per_epoch=train.steps_per_epoch,
+            # The average belongs to this stage's optimizer.
             callbacks=[*([AveragedWeights()] if average else []), *callbacks],
             save_every=save_every,
             validation=ArrayBatches(*arrays["validation"], batch_size, shuffle=False),
