@@ -270,9 +270,10 @@ def test_two_workers_train_as_one_process_and_go_on_when_one_was_killed(folder, 
     monkeypatch.setattr(distribution, "allows_xla", lambda: False)  # XLA rounds otherwise
     typer.main.get_command(app)([*WORDS.split(), "--output", "one"], standalone_mode=False)
     np.testing.assert_allclose(rows(folder / "two"), rows(folder / "one"), rtol=1e-5)
-    one, two = (BertMaskedLM.from_pretrained(folder / name).get_weights() for name in ("one", "two"))
-    for weights, others in zip(one, two):
-        np.testing.assert_allclose(weights, others, atol=1e-3)  # keys need no bias: theirs is noise
+    one, two = (BertMaskedLM.from_pretrained(folder / name).weights for name in ("one", "two"))
+    for weight, other in zip(one, two):
+        if not weight.path.endswith("key/bias"):  # which changes no output: its gradient is rounding
+            np.testing.assert_allclose(*map(np.asarray, (weight, other)), atol=1e-4, err_msg=weight.path)
 
 
 @pytest.mark.slow

@@ -48,6 +48,22 @@ def test_greedy_ids_equal_those_without_cache(model, writer):
         assert writer.generate_ids([prompt], 12, GREEDY) == [greedy_without_cache(model, prompt, 12)]
 
 
+def test_prompts_of_one_piece_and_of_several_are_read_alike():
+    model = tiny(context_length=1300, num_layers=1)
+    writer = TextGenerator(model)
+    for length in (
+        17,
+        18,
+        65,
+        66,
+        257,
+        258,
+        1100,
+    ):  # the last of each number of pieces, and the first of the next
+        prompt = np.random.default_rng(length).integers(0, model.vocabulary_size, length).tolist()
+        assert writer.generate_ids([prompt], 3, GREEDY) == [greedy_without_cache(model, prompt, 3)]
+
+
 def test_a_ragged_batch_equals_its_rows_alone(model, writer):
     together = writer.generate_ids(PROMPTS, 12, GREEDY)
     assert together == [greedy_without_cache(model, prompt, 12) for prompt in PROMPTS]

@@ -196,9 +196,8 @@ class GPT2Model(keras.Model):
         """
         if last_only and x.shape[0] != 1:
             rows = ops.reshape(x, (-1, self.hidden_dim))  # [batch, hidden_dim]
-            return ops.transpose(ops.matmul(embeddings, ops.transpose(rows)))[
-                :, None
-            ]  # [batch, 1, vocabulary_size]
+            logits = ops.matmul(embeddings, ops.transpose(rows))  # [vocabulary_size, batch]
+            return ops.transpose(logits)[:, None]  # [batch, 1, vocabulary_size]
         return ops.matmul(x, ops.transpose(embeddings))
 
     def initial_cache(self, batch_size, length):
