@@ -138,5 +138,5 @@ def keras_hub_jit(options):
 SIDES = (keras_llm, transformers, transformers_compiled, keras_hub, keras_hub_jit, turns.ceilings)
 
 if __name__ == "__main__":
-    own = [("size", "bert-base-uncased"), ("batch", 8), ("length", 128), ("texts", 64)]
+    own = [("size", tuple(SIZES)), ("batch", 8), ("length", 128), ("texts", 64)]
     turns.main(__doc__.splitlines()[0], SIDES, own)

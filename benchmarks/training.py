@@ -187,4 +187,4 @@ SIDES = (
 )
 
 if __name__ == "__main__":
-    turns.main(__doc__.splitlines()[0], SIDES, [("size", "small"), ("dropout", 0.0)])
+    turns.main(__doc__.splitlines()[0], SIDES, [("size", tuple(SIZES)), ("dropout", 0.0)])

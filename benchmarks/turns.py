@@ -25,12 +25,17 @@ def main(description, sides, options=()):
     Args:
         description: what `--help` says.
         sides: functions, see above; their names are those of the sides.
-        options: pairs of a name and a default, further options whose type is the default's.
+        options: pairs of a name and a default, further options whose type is the default's; or of a name and a tuple
+            of what may be chosen, the first by default.
     """
     sides = {side.__name__: side for side in sides}
     parser = argparse.ArgumentParser(description=description)
     for name, default in options:
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
+        choices = default if isinstance(default, tuple) else None
+        default = choices[0] if choices else default
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=type(default), default=default, choices=choices
+        )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sides", nargs="+", choices=sides, default=list(sides), help="by default all")
     parser.add_argument("--result", help="JSON file for the figures")
@@ -92,7 +97,9 @@ def answer(worker, side, word):
     for line in worker.stdout:
         if line.startswith(word):
             return line[len(word) :]
-    raise SystemExit(f"{side} ended with status {worker.wait()}.")
+    raise SystemExit(
+        f"{side} ended with status {worker.wait()}; see above. benchmarks/peers.sh installs all sides in .venv-peers."
+    )
 
 
 def medians(measured):
