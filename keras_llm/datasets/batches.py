@@ -4,6 +4,7 @@ Nothing here remembers where it is: batch `i` can be made at any time, in any or
 is what lets a run continue exactly where it was cut, and several workers share one set of data.
 """
 
+import functools
 import itertools
 import math
 
@@ -107,20 +108,28 @@ class Batches(keras.utils.PyDataset):
         """A `tf.data.Dataset` of those parts of each batch that go to some replicas: `own`, one after the other."""
         import tensorflow as tf
 
-        signature = keras.tree.map_structure(
-            lambda *arrays: tf.TensorSpec(_common_shape(arrays), arrays[0].dtype),
-            *(self._part(self.batch(i), 0, replicas) for i in self.different_shapes()),
+        examples = [self._part(self.batch(i), 0, replicas) for i in self.different_shapes()]
+        shapes = [_common_shape(arrays) for arrays in zip(*map(keras.tree.flatten, examples))]
+        dtypes = [array.dtype for array in keras.tree.flatten(examples[0])]
+        batch = functools.lru_cache(maxsize=1)(self.__getitem__)  # made once for all replicas
+
+        def read(i):
+            number, place = divmod(int(i), len(own))
+            return keras.tree.flatten(self._part(batch(number), own[place], replicas))
+
+        def element(i):
+            arrays = tf.numpy_function(read, [i], dtypes)
+            arrays = [tf.ensure_shape(array, shape) for array, shape in zip(arrays, shapes)]
+            return keras.tree.pack_sequence_as(examples[0], arrays)
+
+        # Not `from_generator`: a step that XLA compiles on one takes and gives back its memory at each call, which
+        # costs a fifth of a small step (TensorFlow 2.21).
+        numbers = (
+            tf.data.Dataset.counter()
+            if self.num_batches is None
+            else tf.data.Dataset.range(self.num_batches * len(own))
         )
-
-        def read():
-            for i in itertools.count() if self.num_batches is None else range(self.num_batches):
-                batch = self[i]
-                for replica in own:
-                    yield self._part(batch, replica, replicas)
-
-        dataset = tf.data.Dataset.from_generator(read, output_signature=signature)
-        elements = tf.data.INFINITE_CARDINALITY if self.num_batches is None else self.num_batches * len(own)
-        dataset = dataset.apply(tf.data.experimental.assert_cardinality(elements))
+        dataset = numbers.map(element)
         options = tf.data.Options()
         options.autotune.enabled = False
         return dataset.prefetch(2 * len(own)).with_options(options)
