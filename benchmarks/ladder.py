@@ -4,10 +4,11 @@
     python benchmarks/ladder.py --train docstrings --result results/ladder_docstrings.json
 
 The first finds its three files in the folder that KERAS_LLM_DATA names. All models have one byte-BPE tokenizer, trained
-on the training text. The networks read the same windows, with the same optimizer, steps and learning rate, and the model
-of the best validation loss is kept; no setting was chosen by these figures. The test text is read once by each. Beside
-the perplexity of a token stands that of a word: exp of the whole loss, divided by the number of words and line ends,
-which is how figures on WikiText-2 are counted. The table and ladder.png stand in --output.
+on the training text. The networks read the same windows, with the same optimizer and steps. The learning rate is each
+one's own: three are tried for a part of the steps, and the one with the best validation loss is taken; the model of the
+best validation loss is kept. The test text is read once by each. Beside the perplexity of a token stands that of a word:
+exp of the whole loss, divided by the number of words and line ends, which is how figures on WikiText-2 are counted. The
+table and ladder.png stand in --output.
 """
 
 import argparse
@@ -31,6 +32,8 @@ from keras_llm.training.losses import Perplexity
 from keras_llm.training.results import write_result
 
 SPLITS = ("train", "validation", "test")
+RATES = (1e-3, 3e-3, 1e-2)
+TRIAL = 6  # one step in so many is spent on each trial of a rate
 
 
 def main():
@@ -43,15 +46,13 @@ def main():
     parser.add_argument("--test", default="wikitext2/test.txt", help="for a --train that is a file")
     parser.add_argument("--vocabulary", type=int, default=2048)
     parser.add_argument("--orders", type=int, default=4, help="n-grams of 1 to so many tokens")
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--context", type=int, default=64)
-    parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument("--output", default="runs/ladder", help="folder for the runs")
     parser.add_argument("--result", help="JSON file for the figures")
     arguments = parser.parse_args()
     started = time.perf_counter()
-    keras.utils.set_random_seed(0)
     texts = load_texts(arguments)
     tokenizer = Tokenizer.train(texts["train"], "byte_bpe", arguments.vocabulary)
     ids = {split: encode_texts(tokenizer, documents) for split, documents in texts.items()}
@@ -64,9 +65,15 @@ def main():
     for order in range(1, arguments.orders + 1):
         rungs[f"{order}_gram"] = count(order, tokenizer.vocabulary_size, ids)
     for name, make in (("lstm", make_lstm), ("gpt2", make_gpt2)):
+        tried = {}
+        for rate in RATES:
+            keras.utils.set_random_seed(0)
+            model = make(tokenizer.vocabulary_size, arguments.context)
+            trial = folder / f"{name}_{rate}"
+            tried[rate] = train(model, ids, arguments, trial, arguments.steps // TRIAL, rate)
         keras.utils.set_random_seed(0)
         model = make(tokenizer.vocabulary_size, arguments.context)
-        rungs[name] = train(model, ids, arguments, folder / name)
+        rungs[name] = climb(model, ids, arguments, folder / name, rate=min(tried, key=tried.get))
 
     metrics = {"test_tokens": len(ids["test"]) - 1, "test_words": words["test"]}
     for name, rung in rungs.items():
@@ -123,9 +130,21 @@ def make_gpt2(vocabulary_size, context):
     return GPT2Model(vocabulary_size, context, hidden_dim=128, num_layers=4, num_heads=4, dropout=0.0)
 
 
-def train(model, ids, arguments, folder):
-    """Trains a network: losses, parameters and seconds."""
+def climb(model, ids, arguments, folder, rate):
+    """Trains a network and measures it: losses, parameters, seconds and learning rate."""
     started = time.perf_counter()
+    train(model, ids, arguments, folder, arguments.steps, rate)
+    seconds = time.perf_counter() - started
+    losses = {
+        f"{split}_loss": evaluate_language_model(model, ids[split], arguments.batch_size)["loss"]
+        for split in SPLITS[1:]
+    }
+    facts = {"parameters": model.count_params(), "seconds": round(seconds, 1), "learning_rate": rate}
+    return facts | losses
+
+
+def train(model, ids, arguments, folder, steps, rate):
+    """Trains a network, takes its best weights, and returns the loss on the first part of the validation text."""
     windows = [arguments.context, arguments.batch_size]
     glimpse = ids["validation"][: 20 * arguments.batch_size * arguments.context + 1]
     folder.mkdir(parents=True, exist_ok=True)
@@ -134,24 +153,19 @@ def train(model, ids, arguments, folder):
         TokenWindows(ids["train"], *windows),
         TokenWindows(glimpse, *windows, shuffle=False),
         folder,
-        steps=arguments.steps,
-        evaluate_every=max(arguments.steps // 5, 1),
-        learning_rate=arguments.learning_rate,
+        steps=steps,
+        evaluate_every=max(steps // 5, 1),
+        learning_rate=rate,
         warmup=100,
         weight_decay=0.1,
         tokens_per_step=arguments.context * arguments.batch_size,
         keep=folder / "model.keras",
         title=folder.name,
-        save_every=arguments.steps,
+        save_every=steps,
         metrics=[Perplexity()],
     )
-    seconds = time.perf_counter() - started
     model.load_weights(folder / "model.keras")
-    losses = {
-        f"{split}_loss": evaluate_language_model(model, ids[split], arguments.batch_size)["loss"]
-        for split in SPLITS[1:]
-    }
-    return {"parameters": model.count_params(), "seconds": round(seconds, 1), **losses}
+    return evaluate_language_model(model, glimpse, arguments.batch_size)["loss"]
 
 
 def table(rungs):

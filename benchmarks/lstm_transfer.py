@@ -3,15 +3,17 @@
     python benchmarks/lstm_transfer.py --result results/lstm_transfer.json
 
 Needs sst2/ and wikitext2/ in the folder that KERAS_LLM_DATA names. Pretraining is tried on two texts, the training
-sentences of SST-2 without their labels, and a part of WikiText-2 before them; the one with which 1,000 labels give the
-better accuracy on the validation sentences is taken. Then a classifier is trained with 100, 1,000 and all labels, three
-seeds each: from the pretrained weights (the output layer alone first, then all, as ULMFiT in its simplest form, Howard
-and Ruder 2018, section 3.3), and from random ones with the same words, sizes and options. The test sentences are read
-once by each. All validation sentences choose when to stop, also where there are 100 labels. Every run is `keras-llm
-train lstm`; the folders and gain.png stay under --output.
+sentences of SST-2 without their labels, and a part of WikiText-2 before them. For the classifier two learning rates are
+tried, from the weights of each text and from random ones with the same words, sizes and options; each side takes what
+gives the best accuracy on the validation sentences with 1,000 labels. Then a classifier is trained with 100, 1,000 and
+all labels, three seeds each; from pretrained weights the output layer learns alone first, then all layers, as ULMFiT in
+its simplest form (Howard and Ruder 2018, section 3.3). The test sentences are read once by each. All validation
+sentences choose when to stop, also where there are 100 labels. Every run is `keras-llm train lstm`; the folders and
+gain.png stay under --output.
 """
 
 import argparse
+import itertools
 import pathlib
 import shutil
 import time
@@ -31,6 +33,8 @@ SIZES = {"embedding": 64, "units": 64, "layers": 3, "vocabulary": 4000, "lowerca
 PRETRAINING = {"batch_size": 32, "learning_rate": 4e-3, "dropout": 0.1, "patience": 2}
 EPOCHS = {100: 12, 1000: 8, None: 4}  # of the classifier, by number of labels; None is all
 COLUMNS = {"text": 0, "label": 1}
+RATES = (2e-3, 5e-4)  # of the classifier
+FROZEN = {"pretrained": 2, "fresh": 0}  # epochs in which the output layer learns alone
 SPLITS = ("train", "dev", "test")
 
 
@@ -49,25 +53,37 @@ def main():
     subsets = {labels: write_subset(folder, rows, labels) for labels in EPOCHS}
 
     own_text = "\n".join(row["text"] for row in rows)
-    figures, metrics = {}, {}
+    metrics, starts = {}, {"pretrained": [], "fresh": ["fresh_0"]}
     for name, text, epochs in (("sst2", own_text, 6), ("wikitext2_sst2", f"{wiki}\n{own_text}", 3)):
-        figures[name] = pretrain(folder, name, text, epochs)
-        tried = tune(subsets[1000], folder / name, folder / f"try_{name}", EPOCHS[1000], 0, frozen=2)
-        metrics[f"pretrained_{name}_loss"] = figures[name]["validation_loss"]
-        metrics[f"chosen_by_{name}_validation_accuracy"] = tried["validation_accuracy"]
-    chosen = max(figures, key=lambda name: metrics[f"chosen_by_{name}_validation_accuracy"])
-    metrics |= {"parameters": figures[chosen]["parameters"], "chosen": chosen}
+        metrics[f"{name}_language_model_loss"] = pretrain(folder, name, text, epochs)["validation_loss"]
+        starts["pretrained"].append(name)
+    make_fresh(folder / "sst2", folder / "fresh_0", seed=0)
+
+    settings = {}
+    for side, names in starts.items():
+        tried = {}
+        for name, rate in itertools.product(names, RATES):
+            output = folder / f"try_{name}_{rate}"
+            run = tune(subsets[1000], folder / name, output, EPOCHS[1000], rate, seed=0, frozen=FROZEN[side])
+            tried[name, rate] = metrics[f"try_{name}_{rate}_validation_accuracy"] = run["validation_accuracy"]
+        settings[side] = max(tried, key=tried.get)
+        metrics |= {f"{side}_start": settings[side][0], f"{side}_learning_rate": settings[side][1]}
 
     curves = {}
     for labels, path in subsets.items():
-        for seed in range(arguments.seeds):
-            make_fresh(folder / chosen, folder / f"fresh_{seed}", seed)
-            for side, start, frozen in (("pretrained", chosen, 2), ("fresh", f"fresh_{seed}", 0)):
-                name = f"{side}_{labels or 'all'}"
-                output = folder / f"{name}_{seed}"
-                run = tune(path, folder / start, output, EPOCHS[labels], seed, frozen, test="sst2/test.tsv")
-                for split in ("validation", "test"):
-                    curves.setdefault(f"{name}_{split}_accuracy", []).append(run[f"{split}_accuracy"])
+        for side, seed in itertools.product(FROZEN, range(arguments.seeds)):
+            start, rate = settings[side]
+            if side == "fresh":
+                start = f"fresh_{seed}"
+                make_fresh(folder / settings["pretrained"][0], folder / start, seed)
+            name = f"{side}_{labels or 'all'}"
+            output = folder / f"{name}_{seed}"
+            run = tune(
+                path, folder / start, output, EPOCHS[labels], rate, seed, FROZEN[side], test="sst2/test.tsv"
+            )
+            metrics["parameters"] = run["parameters"]
+            for split in ("validation", "test"):
+                curves.setdefault(f"{name}_{split}_accuracy", []).append(run[f"{split}_accuracy"])
     for name, values in curves.items():
         metrics |= {f"{name}_{seed}": value for seed, value in enumerate(values)}
         metrics[f"{name}_mean"] = float(np.mean(values))
@@ -126,7 +142,7 @@ def make_fresh(pretrained, folder, seed):
     model.save(folder / runs.MODEL)
 
 
-def tune(data, start, output, epochs, seed, frozen, test=None):
+def tune(data, start, output, epochs, rate, seed, frozen, test=None):
     """Trains a classifier on labelled sentences: the figures of `train_lstm`."""
     return train_lstm(
         data=str(data),
@@ -139,7 +155,7 @@ def tune(data, start, output, epochs, seed, frozen, test=None):
         epochs=epochs,
         patience=4,
         batch_size=32,
-        learning_rate=2e-3,
+        learning_rate=rate,
         dropout=0.3,
         seed=seed,
         output=str(output),

@@ -40,6 +40,11 @@ class ReadableGPT(nn.Module):
         self.norm = nn.LayerNorm(width)
         for embedding in (self.tokens, self.positions):
             nn.init.normal_(embedding.weight, std=0.02)
+        for name, module in self.blocks.named_modules():
+            if isinstance(module, nn.Linear):
+                onto_residual = name.endswith(("out", "outer"))
+                nn.init.normal_(module.weight, std=0.02 / (2 * layers) ** 0.5 if onto_residual else 0.02)
+                nn.init.zeros_(module.bias)
 
     def forward(self, token_ids):
         """The logits."""
@@ -49,9 +54,16 @@ class ReadableGPT(nn.Module):
         return functional.linear(self.norm(x), self.tokens.weight)
 
 
-def make_step(model, logits, forward=None):
-    """A function that does one training step on ids and labels `[batch, length]`, and returns the loss."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1, fused=True)
+def make_step(model, logits, forward=None, rate=None, betas=(0.9, 0.999)):
+    """A function that does one training step on ids and labels `[batch, length]`, and returns the loss.
+
+    `rate` gives the learning rate of a step, counted from 0; without it, it is 1e-3. Only matrices decay.
+    """
+    matrices = [weight for weight in model.parameters() if weight.ndim >= 2]
+    vectors = [weight for weight in model.parameters() if weight.ndim < 2]
+    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=1.0 if rate else 1e-3, betas=betas, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate) if rate else None
     forward = model if forward is None else forward
 
     def step(token_ids, labels):
@@ -61,6 +73,8 @@ def make_step(model, logits, forward=None):
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        if schedule:
+            schedule.step()
         return loss
 
     return step
