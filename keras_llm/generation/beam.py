@@ -183,7 +183,9 @@ class BeamSearch:
         if not 1 <= limit <= context:
             raise ValueError(f"max_new_tokens must lie in 1 to {context}, not {limit}.")
         if inputs is None:
-            inputs = read_prompts(self._compiled, check_prompts(self.model, batch, limit), limit)
+            prompts = check_prompts(self.model, batch, limit)
+            _, *inputs = read_prompts(self._compiled, prompts, limit)
+            inputs = np.array([prompt[-1] for prompt in prompts], "int32"), *inputs
         vocabulary_size = getattr(self.model, "target_vocabulary_size", self.model.vocabulary_size)
         if end_id is not None and not 0 <= end_id < vocabulary_size:
             raise ValueError(f"end_id={end_id} is outside the vocabulary of {vocabulary_size}.")
@@ -215,8 +217,8 @@ def _search_targets(num_beams, early_stopping, model, inputs, *options):
 
 
 def _search_continuations(num_beams, early_stopping, model, inputs, *options):
-    """Searches on from what `read_prompts` gave."""
-    token, cache, padding_mask, position = inputs
+    """Searches on from the last tokens, and what `read_prompts` gave for all: the first step reads these again."""
+    token, cache, padding_mask, filled = inputs
     token, cache, padding_mask = _for_beams((token, cache, padding_mask), num_beams)
 
     def step(token, cache, i):
@@ -224,7 +226,7 @@ def _search_continuations(num_beams, early_stopping, model, inputs, *options):
             token[:, None],
             padding_mask=padding_mask,
             cache=cache,
-            position=position + i,
+            position=filled - 1 + i,
             last_only=True,
             training=False,
         )

@@ -16,7 +16,7 @@ STREAM_PIECE = 8  # a stream is written in pieces of up to this many tokens a ca
 class TextGenerator:
     """Writes on from prompts, with a cache, compiled once and used for prompts of any length.
 
-    Prompts are padded on the left to one length and read in pieces of one of `PROMPT_CHUNKS`; then one
+    Prompts are padded on the left to one length and read in pieces of one of `PIECES`; then one
     loop, compiled as a whole, writes. Only a new number of prompts, a new length of these pieces or of the
     cache, of which there are few, and a new `Sampler.structure` compile anew; a sampler's numbers do not.
 
@@ -125,19 +125,21 @@ class TextGenerator:
             if max(map(len, prompts)) >= context:  # overflow="slide": go on from the newer half
                 prompts = [prompt[-(context // 2) :] for prompt in prompts]
             end = min(max_new_tokens, done + context - max(map(len, prompts)))
-            state = self._read(prompts, end - done, sampler)
-            while done < end:
-                # A stream's first piece is one token, so that it comes at once; the next ones double.
-                size = min(done + 1, STREAM_PIECE, end - done) if streaming else end - done
-                tokens, finished, state = self._continue(
-                    state, draws[:, done : done + size], finished, sampler, stops
-                )
+            options = sampler, stops
+            tokens, finished, state = self._read(prompts, end - done, draws[:, done], finished, *options)
+            size = 1  # the first token comes with the reading; a stream's next pieces are 2, 4 and 8 long
+            while True:
                 rows = [row[row >= 0].tolist() for row in tokens]
                 prompts = [prompt + row for prompt, row in zip(prompts, rows)]
                 done += size
                 yield rows
                 if finished.all():
                     return
+                if done == end:
+                    break
+                size = min(2 * size, STREAM_PIECE, end - done) if streaming else end - done
+                own = draws[:, done : done + size]
+                tokens, finished, state = self._continue(state, own, finished, *options)
 
     def _check(self, prompts, max_new_tokens, overflow):
         """The prompts as lists of ints, or an error that says what is wrong with them."""
@@ -149,18 +151,23 @@ class TextGenerator:
 
     # The compiled steps
 
-    def _read(self, prompts, new_tokens, sampler):
-        """Reads the prompts into a fresh cache; returns what `_continue` goes on from."""
-        token, cache, padding_mask, position = read_prompts(self._compiled, prompts, new_tokens)
+    def _read(self, prompts, new_tokens, draws, finished, sampler, stops):
+        """Reads the prompts into a fresh cache and chooses a token for each, int `[batch, 1]`; see `_continue`."""
+        logits, cache, padding_mask, position = read_prompts(self._compiled, prompts, new_tokens)
         seen = np.zeros((len(prompts), self.model.vocabulary_size), bool)
         for row, prompt in zip(seen, prompts):
             row[prompt] = True
         if not sampler.penalizes:
             seen = seen[:, :0]  # not needed: nothing to carry along
-        return token, cache, padding_mask, position, seen
+        token, finished, seen = _choose(sampler, logits, sampler.numbers, draws, stops, finished, seen)
+        tokens = np.where(finished, -1, token)[:, None]
+        return tokens, np.array(finished), (token, cache, padding_mask, position, seen)
 
     def _continue(self, state, draws, finished, sampler, stops):
-        """Writes as many tokens as there are columns of `draws`; -1 marks what a finished row leaves empty."""
+        """Writes as many tokens as there are columns of `draws`, int `[batch, columns]`.
+
+        Returns them, with -1 for what a finished row leaves empty, which rows have finished, and what to go on from.
+        """
         count = draws.shape[1]
         padded = np.zeros((len(draws), self.model.context_length), "float32")  # one shape for any count
         padded[:, :count] = draws
@@ -183,6 +190,15 @@ def decode_stream(tokenizer, token_ids):
         yield rest
 
 
+def _choose(sampler, logits, numbers, draws, stops, finished, seen):
+    """The next tokens, int `[batch]`, from logits `[batch, vocabulary_size]`; which rows have finished; what is seen."""
+    token = sampler.choose(logits, draws, seen, numbers)
+    finished = ops.logical_or(finished, ops.take(stops, token))
+    if sampler.penalizes:
+        seen = ops.logical_or(seen, ops.cast(ops.one_hot(token, seen.shape[1]), "bool"))
+    return token, finished, seen
+
+
 def _write_loop(sampler, model, state, numbers, draws, count, stops, finished):
     """Reads the last token, chooses the next, and so on, `count` times or until all rows are finished."""
     token, cache, padding_mask, position, seen = state
@@ -200,12 +216,9 @@ def _write_loop(sampler, model, state, numbers, draws, count, stops, finished):
             last_only=True,
             training=False,
         )
-        uniform = ops.take(draws, i, axis=1)  # [batch]
-        token = sampler.choose(logits[:, 0], uniform, seen, numbers)  # [batch]
-        finished = ops.logical_or(finished, ops.take(stops, token))
+        own = ops.take(draws, i, axis=1)  # [batch]
+        token, finished, seen = _choose(sampler, logits[:, 0], numbers, own, stops, finished, seen)
         tokens = ops.slice_update(tokens, (0, i), ops.where(finished, -1, token)[:, None])
-        if sampler.penalizes:
-            seen = ops.logical_or(seen, ops.cast(ops.one_hot(token, seen.shape[1]), "bool"))
         return i + 1, tokens, token, cache, position + 1, seen, finished
 
     start = (ops.convert_to_tensor(0, "int32"), empty, token, cache, position, seen, finished)

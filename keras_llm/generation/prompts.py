@@ -7,7 +7,7 @@ from keras_llm.datasets.batches import check_ids
 
 # A prompt is read in one piece of the first length that holds it, or in several of the last, and caches come in few
 # lengths, beyond these in steps of the last: so hardly any prompt compiles anything new.
-PROMPT_CHUNKS = (16, 64, 256)
+PIECES = (16, 64, 256)
 CACHE_LENGTHS = (128, 384, 1024)
 
 
@@ -40,7 +40,7 @@ def check_prompts(model, prompts, max_new_tokens, may_be_longer=False):
 
 
 def read_prompts(compiled, prompts, new_tokens):
-    """Reads all but the last token of each prompt into a fresh cache.
+    """Reads prompts into a fresh cache.
 
     Args:
         compiled: the model's `CompiledFunctions`.
@@ -48,40 +48,46 @@ def read_prompts(compiled, prompts, new_tokens):
         new_tokens: for how many the cache must have room behind the prompts.
 
     Returns:
-        The last tokens, int32 `[batch]`, not yet read; the cache; the padding mask, bool `[batch, K]` over the
-        cache's places; and how many places are filled, int32.
+        The logits of the tokens that follow, `[batch, vocabulary_size]`; the cache; the padding mask, bool `[batch, K]`
+        over the cache's places; and how many places are filled, int32.
     """
     model = compiled.model
-    width, context = max(map(len, prompts)), model.context_length
-    length = cache_length(width + new_tokens, context)
-    chunk, room = reading_lengths(width, context)
-    token_ids = np.zeros((len(prompts), max(room, width)), "int32")
-    padding_mask = np.ones((len(prompts), max(room, length)), bool)
-    for i, prompt in enumerate(prompts):
-        token_ids[i, width - len(prompt) : width] = prompt
-        padding_mask[i, : width - len(prompt)] = False
+    width = max(map(len, prompts))
+    length = cache_length(width + new_tokens, model.context_length)
+    piece, room = reading_lengths(width, model.context_length)
+    spare = max(piece - width, 0)  # padding with which the prompts fill one piece
+    token_ids = np.zeros((len(prompts), spare + width), "int32")
+    padding_mask = np.ones((len(prompts), max(room, spare + length)), bool)
+    for row, mask, prompt in zip(token_ids, padding_mask, prompts):
+        row[-len(prompt) :] = prompt
+        mask[: len(row) - len(prompt)] = False
+
+    read = compiled("read", _read_piece)
     cache = model.initial_cache(len(prompts), room)
-    read = compiled("read", _read_step)
-    # What the last chunk reads behind the prompt is overwritten before any token sees it; that chunk begins
-    # earlier where it would reach beyond the cache.
-    for start in range(0, width - 1, chunk):
-        start = min(start, room - chunk)
-        cache = read(token_ids[:, start : start + chunk], padding_mask[:, :room], cache, np.int32(start))
-    cache = [tuple(_with_length(places, length) for places in block) for block in cache]
-    return token_ids[:, width - 1], cache, padding_mask[:, :length], np.int32(width - 1)
+    for start in range(0, width, piece):
+        start = max(min(start, width - piece), 0)  # the last piece ends with the prompts
+        ids = token_ids[:, start : start + piece]
+        logits, cache = read(ids, padding_mask[:, :room], cache, np.int32(start))
+    cache = [tuple(_move(places, spare, length) for places in block) for block in cache]
+    return logits, cache, padding_mask[:, spare : spare + length], np.int32(width)
 
 
-def _with_length(places, length):
-    """Keys or values `[batch, num_heads, room, head_dim]` -> `[batch, num_heads, length, head_dim]`: cut, or zeros."""
-    missing = max(length - places.shape[2], 0)
-    return ops.pad(places[:, :, :length], [(0, 0), (0, 0), (0, missing), (0, 0)])
-
-
-def _read_step(model, token_ids, padding_mask, cache, position):
-    """Writes the keys and values of a piece of the prompts into the cache."""
-    return model(
+def _read_piece(model, token_ids, padding_mask, cache, position):
+    """Reads a piece of the prompts: the logits behind it, `[batch, vocabulary_size]`, and the cache."""
+    logits, cache = model(
         token_ids, padding_mask=padding_mask, cache=cache, position=position, last_only=True, training=False
-    )[1]
+    )
+    return logits[:, 0], cache
+
+
+def _move(places, spare, length):
+    """Keys or values `[batch, num_heads, room, head_dim]` from place `spare` on: `[batch, num_heads, length, head_dim]`.
+
+    What is missing behind them are zeros.
+    """
+    batch, heads, _, width = places.shape
+    longer = ops.pad(places, [(0, 0), (0, 0), (0, length), (0, 0)])
+    return ops.slice(longer, (0, 0, spare, 0), (batch, heads, length, width))
 
 
 def reading_lengths(width, context_length):
@@ -90,9 +96,9 @@ def reading_lengths(width, context_length):
     That cache is as long as the piece; or, for prompts of several pieces, of the greatest length, so that they share
     one shape.
     """
-    *short, long = PROMPT_CHUNKS
+    *short, long = PIECES
     for size in short:
-        if width - 1 <= size:
+        if width <= size:
             return min(size, context_length), min(size, context_length)
     return min(long, context_length), cache_length(max(width, CACHE_LENGTHS[-1]), context_length)
 
