@@ -143,7 +143,7 @@ def test_cache_gives_the_outputs_of_the_whole_sequence():
         piece, cache = layer(x[:, t : t + 1], cache=cache, position=t)
         pieces.append(piece)
     close(np.concatenate([np.asarray(piece) for piece in pieces], axis=1), whole)
-    assert not np.asarray(cache[0])[:, :, LENGTH:].any()  # the rest of the cache was not touched
+    assert not np.asarray(cache[0])[:, LENGTH:].any()  # the rest of the cache was not touched
 
 
 def test_attention_weights_on_request():

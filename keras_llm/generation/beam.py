@@ -202,7 +202,7 @@ def _search_targets(num_beams, early_stopping, model, inputs, *options):
     """Searches from a start token for each source `[batch, S]`."""
     source_ids, start_id = inputs
     batch = source_ids.shape[0]
-    source = _for_beams(model.read_source(source_ids, training=False), num_beams)
+    source = _for_beams(model.read_source(source_ids, training=False), batch, num_beams)
     cache = model.initial_cache(batch * num_beams, options[0].shape[0])
 
     def step(token, cache, i):
@@ -219,7 +219,8 @@ def _search_targets(num_beams, early_stopping, model, inputs, *options):
 def _search_continuations(num_beams, early_stopping, model, inputs, *options):
     """Searches on from the last tokens, and what `read_prompts` gave for all: the first step reads these again."""
     token, cache, padding_mask, filled = inputs
-    token, cache, padding_mask = _for_beams((token, cache, padding_mask), num_beams)
+    batch = token.shape[0]
+    token, cache, padding_mask = _for_beams((token, cache, padding_mask), batch, num_beams)
 
     def step(token, cache, i):
         logits, cache = model(
@@ -232,7 +233,7 @@ def _search_continuations(num_beams, early_stopping, model, inputs, *options):
         )
         return logits[:, 0], cache
 
-    finished = ops.zeros((token.shape[0] // num_beams,), "bool")
+    finished = ops.zeros((batch,), "bool")
     return _beam_search(step, token, cache, finished, num_beams, early_stopping, *options)
 
 
@@ -245,7 +246,7 @@ def _beam_search(
         step: a function of the last tokens, int `[batch * num_beams]`, the cache and the number of the step, which
             gives logits `[batch * num_beams, vocabulary_size]` and the cache.
         token: the first of these tokens.
-        cache: tensors whose first axis is that of the tokens.
+        cache: tensors whose first axis is that of the tokens, or that and the heads.
         finished: bool `[batch]`, the rows for which there is nothing to search.
         num_beams, early_stopping: see `BeamSearch.search`.
         empty: int32 `[places]`, all -1.
@@ -296,7 +297,7 @@ def _beam_search(
         tokens, beams = ops.take_along_axis(tokens, best, axis=1), ops.take_along_axis(beams, best, axis=1)
         token = ops.reshape(tokens, (rows * num_beams,))
         source = ops.reshape(ops.arange(rows)[:, None] * num_beams + beams, (rows * num_beams,))
-        cache = keras.tree.map_structure(lambda tensor: ops.take(tensor, source, axis=0), cache)
+        cache = keras.tree.map_structure(lambda tensor: _take_rows(tensor, source, rows * num_beams), cache)
 
         enough = done_scores[:, -1] > NEVER / 2
         if not early_stopping:  # the highest score that a text that goes on can still reach
@@ -324,6 +325,13 @@ def _beam_search(
     return ids, scores
 
 
-def _for_beams(tensors, num_beams):
-    """Each row `num_beams` times, one below the other."""
-    return keras.tree.map_structure(lambda tensor: ops.repeat(tensor, num_beams, axis=0), tensors)
+def _for_beams(tensors, batch_size, num_beams):
+    """The tensors of each row `num_beams` times, one below the other."""
+    rows = np.repeat(np.arange(batch_size), num_beams)
+    return keras.tree.map_structure(lambda tensor: _take_rows(tensor, rows, batch_size), tensors)
+
+
+def _take_rows(tensor, rows, count):
+    """The rows of these numbers, of `count` rows; each may be several places of the first axis, `[count * n, ...]`."""
+    grouped = ops.reshape(tensor, (count, -1, *tensor.shape[1:]))  # [count, n, ...]
+    return ops.reshape(ops.take(grouped, rows, axis=0), (-1, *tensor.shape[1:]))

@@ -81,13 +81,10 @@ def _read_piece(model, token_ids, padding_mask, cache, position):
 
 
 def _move(places, spare, length):
-    """Keys or values `[batch, num_heads, room, head_dim]` from place `spare` on: `[batch, num_heads, length, head_dim]`.
-
-    What is missing behind them are zeros.
-    """
-    batch, heads, _, width = places.shape
-    longer = ops.pad(places, [(0, 0), (0, 0), (0, length), (0, 0)])
-    return ops.slice(longer, (0, 0, spare, 0), (batch, heads, length, width))
+    """Keys or values `[rows, room, head_dim]` from place `spare` on, with zeros behind: `[rows, length, head_dim]`."""
+    rows, _, width = places.shape
+    longer = ops.pad(places, [(0, 0), (0, length), (0, 0)])
+    return ops.slice(longer, (0, spare, 0), (rows, length, width))
 
 
 def reading_lengths(width, context_length):

@@ -93,7 +93,7 @@ class MultiHeadAttention(keras.layers.Layer):
                 of it once for many decoding steps.
             padding_mask: bool `[batch, K]`, True at the real tokens among the `K` attended places:
                 `K = T`, `S`, or the length of the cache.
-            cache: for decoding step by step, a pair (keys, values) of `[batch, num_heads, K, head_dim]`
+            cache: for decoding step by step, a pair (keys, values) of `[batch * num_heads, K, head_dim]`
                 whose first `position` places are filled. The keys and values of `x` are written behind.
             position: int or scalar tensor, see `cache`.
             segment_ids: int `[batch, T]`, for self-attention without a cache where several texts stand in a
@@ -115,17 +115,19 @@ class MultiHeadAttention(keras.layers.Layer):
         else:
             key, value = source if isinstance(source, (tuple, list)) else self.project_source(source)
         if cache is not None:
-            key = ops.slice_update(cache[0], (0, 0, position, 0), key)  # [batch, num_heads, K, head_dim]
-            value = ops.slice_update(cache[1], (0, 0, position, 0), value)
+            shape = (-1, ops.shape(x)[1], self.head_dim)
+            query, key, value = (ops.reshape(heads, shape) for heads in (query, key, value))
+            key = ops.slice_update(cache[0], (0, position, 0), key)  # [batch * num_heads, K, head_dim]
+            value = ops.slice_update(cache[1], (0, position, 0), value)
             cache = (key, value)
 
         query = query * ops.cast(self.head_dim**-0.5, query.dtype)
-        keys = key.shape[2]  # not always a number: Keras also asks for the shapes of unknown lengths
+        keys = key.shape[-2]  # not always a number: Keras also asks for the shapes of unknown lengths
         if cache is None and not return_attention and isinstance(keys, int) and keys >= LONG:
             context = self._attend_in_blocks(query, key, value, padding_mask, segment_ids, training)
             attention = None  # there is no such matrix
         else:
-            mask = self._visible(ops.shape(x)[1], ops.shape(key)[2], position, padding_mask, segment_ids)
+            mask = self._visible(ops.shape(x)[1], ops.shape(key)[-2], position, padding_mask, segment_ids)
             context, attention = self._attend(query, key, value, mask, training)
         context = ops.reshape(context, ops.shape(x))  # [batch, T, hidden_dim]
         output = self.output_projection(context)
@@ -134,15 +136,23 @@ class MultiHeadAttention(keras.layers.Layer):
         return (output, *extras) if extras else output
 
     def _attend(self, query, key, value, mask, training):
-        """What the heads read, `[batch, T, num_heads, head_dim]`, and the weights `[batch, num_heads, T, K]`."""
-        scores = ops.einsum("bnth,bnkh->bntk", query, key)  # [batch, num_heads, T, K]
+        """What the heads read, `[batch, T, num_heads, head_dim]`, and the weights `[batch, num_heads, T, K]`.
+
+        Queries, keys and values are `[batch, num_heads, T or K, head_dim]`; or, as a cache has them,
+        `[batch * num_heads, T or K, head_dim]`.
+        """
+        scores = ops.einsum("...th,...kh->...tk", query, key)
+        *_, length, keys = shape = ops.shape(scores)  # [batch, num_heads, T, K] or [batch * num_heads, T, K]
+        scores = ops.reshape(scores, (-1, self.num_heads, length, keys))
         # The softmax is a sum of many exponentials: always in float32, also in mixed precision.
         scores = ops.cast(scores, "float32")
         if mask is not None:
             scores = ops.where(mask, scores, -1e9)
         attention = ops.cast(ops.softmax(scores), self.compute_dtype)  # [batch, num_heads, T, K]
-        dropped = self.dropout(attention, training=training)
-        return ops.einsum("bntk,bnkh->btnh", dropped, value), attention
+        dropped = ops.reshape(self.dropout(attention, training=training), shape)
+        context = ops.einsum("...tk,...kh->...th", dropped, value)
+        context = ops.reshape(context, (-1, self.num_heads, length, self.head_dim))
+        return ops.transpose(context, (0, 2, 1, 3)), attention
 
     def _attend_in_blocks(self, query, key, value, padding_mask, segment_ids, training):
         """What the heads read, `[batch, T, num_heads, head_dim]`, without the weights."""
@@ -160,8 +170,11 @@ class MultiHeadAttention(keras.layers.Layer):
         )
 
     def initial_cache(self, batch_size, length):
-        """An empty pair (keys, values), zeros of `[batch, num_heads, length, head_dim]`."""
-        shape = (batch_size, self.num_heads, length, self.head_dim)
+        """An empty pair (keys, values), zeros of `[batch * num_heads, length, head_dim]`.
+
+        With an axis for the heads alone XLA on a CPU would copy the whole cache to write one place of it.
+        """
+        shape = (batch_size * self.num_heads, length, self.head_dim)
         return ops.zeros(shape, self.compute_dtype), ops.zeros(shape, self.compute_dtype)
 
     def _split_heads(self, x):

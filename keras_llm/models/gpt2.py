@@ -201,7 +201,7 @@ class GPT2Model(keras.Model):
         return ops.matmul(x, ops.transpose(embeddings))
 
     def initial_cache(self, batch_size, length):
-        """An empty cache: for each block a pair (keys, values) `[batch, num_heads, length, head_dim]`."""
+        """An empty cache: for each block a pair (keys, values) `[batch * num_heads, length, head_dim]`."""
         return [block.attention.initial_cache(batch_size, length) for block in self.blocks]
 
     def with_vocabulary_size(self, vocabulary_size):

@@ -231,7 +231,7 @@ class Transformer(keras.Model):
         return [block.cross_attention.project_source(x) for block in self.decoder_blocks], mask
 
     def initial_cache(self, batch_size, length):
-        """An empty cache: for each decoder block a pair (keys, values) `[batch, num_heads, length, head_dim]`."""
+        """An empty cache: for each decoder block a pair (keys, values) `[batch * num_heads, length, head_dim]`."""
         return [block.attention.initial_cache(batch_size, length) for block in self.decoder_blocks]
 
     def _embed(self, embedding, token_ids, positions, training):
