@@ -32,7 +32,7 @@ from keras_llm.training.losses import Perplexity
 from keras_llm.training.results import write_result
 
 SPLITS = ("train", "validation", "test")
-RATES = (1e-3, 3e-3, 1e-2)
+RATES = (3e-3, 1e-2, 3e-2)
 TRIAL = 6  # one step in so many is spent on each trial of a rate
 
 

@@ -29,18 +29,21 @@ def table(names):
         figures = "<br>".join(
             f"{key.replace('_', ' ')}: {show(value)}" for key, value in result["metrics"].items()
         )
-        hardware = f"{result['hardware']['cores']} cores, {result['hardware']['cpu']}"
         lines.append(
-            f"| [{name}](results/{name}.json) | {figures} | {result['wall_seconds']:.0f} s | {hardware} "
+            f"| [{name}](results/{name}.json) | {figures} | {result['wall_seconds']:.0f} s | {hardware(result)} "
             f"| `{result['command']}` |"
         )
     return "\n".join(lines) + "\n"
 
 
 def comparison(names):
-    """A Markdown table of a benchmark: a line a side, a column a figure, with its ratio to that of the first side."""
+    """A Markdown table of a benchmark: a line a side, a column a figure, with its ratio to that of the first side.
+
+    Under it stands the machine on which it was measured.
+    """
     (name,) = names
-    metrics = read(name)["metrics"]
+    result = read(name)
+    metrics = result["metrics"]
     sides = metrics["sides"].split(", ")
     longest_first = sorted(sides, key=len, reverse=True)
     cells = {}
@@ -58,7 +61,12 @@ def comparison(names):
             ratio = cells.get((side, f"{figure}_ratio"))
             row.append(f"{text} ({ratio:.2f})" if ratio else text)
         lines.append("| " + " | ".join(row) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", f"({hardware(result)})"]) + "\n"
+
+
+def hardware(result):
+    """The machine of a result."""
+    return f"{result['hardware']['cores']} cores, {result['hardware']['cpu']}"
 
 
 def read(name):
