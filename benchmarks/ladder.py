@@ -5,7 +5,7 @@
 
 The first finds its three files in the folder that KERAS_LLM_DATA names. All models have one byte-BPE tokenizer, trained
 on the training text. The networks read the same windows, with the same optimizer and steps. The learning rate is each
-one's own: three are tried for a part of the steps, and the one with the best validation loss is taken; the model of the
+one's own: four are tried for a part of the steps, and the one with the best validation loss is taken; the model of the
 best validation loss is kept. The test text is read once by each. Beside the perplexity of a token stands that of a word:
 exp of the whole loss, divided by the number of words and line ends, which is how figures on WikiText-2 are counted. The
 table and ladder.png stand in --output.
@@ -25,6 +25,7 @@ from keras_llm.datasets.batches import TokenWindows
 from keras_llm.evaluation.language import evaluate_language_model
 from keras_llm.files import atomic_path
 from keras_llm.models.gpt2 import GPT2Model
+from keras_llm.models.lstm import set_output_bias
 from keras_llm.recipes import scratch
 from keras_llm.recipes.gpt2 import encode_texts
 from keras_llm.tokenizers import Tokenizer
@@ -32,8 +33,8 @@ from keras_llm.training.losses import Perplexity
 from keras_llm.training.results import write_result
 
 SPLITS = ("train", "validation", "test")
-RATES = (3e-3, 1e-2, 3e-2)
-TRIAL = 6  # one step in so many is spent on each trial of a rate
+RATES = (1e-3, 3e-3, 1e-2, 3e-2)
+TRIAL = 8  # one step in so many is spent on each trial of a rate
 
 
 def main():
@@ -46,7 +47,7 @@ def main():
     parser.add_argument("--test", default="wikitext2/test.txt", help="for a --train that is a file")
     parser.add_argument("--vocabulary", type=int, default=2048)
     parser.add_argument("--orders", type=int, default=4, help="n-grams of 1 to so many tokens")
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--context", type=int, default=64)
     parser.add_argument("--output", default="runs/ladder", help="folder for the runs")
@@ -68,11 +69,11 @@ def main():
         tried = {}
         for rate in RATES:
             keras.utils.set_random_seed(0)
-            model = make(tokenizer.vocabulary_size, arguments.context)
+            model = make(tokenizer.vocabulary_size, arguments.context, ids["train"])
             trial = folder / f"{name}_{rate}"
             tried[rate] = train(model, ids, arguments, trial, arguments.steps // TRIAL, rate)
         keras.utils.set_random_seed(0)
-        model = make(tokenizer.vocabulary_size, arguments.context)
+        model = make(tokenizer.vocabulary_size, arguments.context, ids["train"])
         rungs[name] = climb(model, ids, arguments, folder / name, rate=min(tried, key=tried.get))
 
     metrics = {"test_tokens": len(ids["test"]) - 1, "test_words": words["test"]}
@@ -115,18 +116,19 @@ def count(order, vocabulary_size, ids):
     return {"parameters": model.count_params(), "seconds": round(seconds, 1), **losses}
 
 
-def make_lstm(vocabulary_size, context):
+def make_lstm(vocabulary_size, context, train_ids):
     """Three layers, as wide as gives them the GPT-2's number of weights; logits, which our losses take."""
     layers = [keras.layers.LSTM(142, return_sequences=True, name=f"lstm_{i}") for i in range(3)]
     embedding = keras.layers.Embedding(vocabulary_size, 142, name="embedding")
     output = keras.layers.Dense(vocabulary_size, name="output")
     model = keras.Sequential([keras.Input([None], dtype="int32"), embedding, *layers, output])
     model.vocabulary_size, model.context_length = vocabulary_size, context
+    set_output_bias(model, train_ids)
     return model
 
 
-def make_gpt2(vocabulary_size, context):
-    """Four blocks; the output matrix is the embedding's."""
+def make_gpt2(vocabulary_size, context, train_ids):
+    """Four blocks; the output matrix is the embedding's, and there is no bias."""
     return GPT2Model(vocabulary_size, context, hidden_dim=128, num_layers=4, num_heads=4, dropout=0.0)
 
 

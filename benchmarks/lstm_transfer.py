@@ -30,7 +30,7 @@ from keras_llm.tokenizers import Tokenizer
 from keras_llm.training.results import write_result
 
 SIZES = {"embedding": 64, "units": 64, "layers": 3, "vocabulary": 4000, "lowercase": True, "length": 32}
-PRETRAINING = {"batch_size": 32, "learning_rate": 4e-3, "dropout": 0.1, "patience": 2}
+PRETRAINING = {"batch_size": 32, "learning_rate": 1e-2, "dropout": 0.1, "patience": 2}
 EPOCHS = {100: 12, 1000: 8, None: 4}  # of the classifier, by number of labels; None is all
 COLUMNS = {"text": 0, "label": 1}
 RATES = (2e-3, 5e-4)  # of the classifier

@@ -412,6 +412,17 @@ def test_a_saved_model_loads_in_a_fresh_process(tmp_path):
 # Pretraining
 
 
+def test_the_output_bias_begins_with_the_frequencies():
+    model = tiny("language_model")
+    output = model.layers[-1]
+    y = np.array([[1, 2, 2, -100], [2, 1, -100, -100]])  # 1 twice, 2 three times
+    lstm.set_output_bias(model, y)
+    kernel, _ = output.get_weights()
+    output.kernel.assign(np.zeros_like(kernel))
+    expected = np.array([1, 3, 4] + [1] * (VOCABULARY - 3)) / (5 + VOCABULARY)  # each once more
+    close(model.predict(ids(2, 4), verbose=0), np.broadcast_to(expected, (2, 4, VOCABULARY)))
+
+
 @pytest.mark.parametrize("task", ["classifier", "tagger"])
 def test_weights_of_a_language_model_are_carried_over(task):
     pretrained, model = tiny("language_model", num_layers=3, dropout=0.1), tiny(task, num_layers=3)
@@ -448,6 +459,16 @@ def language_model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("start_from") / "pretrained"
     train_lstm(task="language_model", data="topics_en", epochs=1, **SMALL, output=str(folder))
     return folder
+
+
+def test_a_language_model_run_begins_with_the_frequencies(language_model):
+    model = keras.saving.load_model(language_model / "model.keras")
+    tokenizer = Tokenizer.from_pretrained(language_model)
+    rows = lstm.load_data("topics_en", "train")
+    _, y = lstm.preprocess_data(rows, tokenizer, None, SMALL["length"], "language_model")
+    counts = 1 + np.bincount(y[y >= 0], minlength=tokenizer.vocabulary_size)
+    bias = model.layers[-1].get_weights()[1]  # after one pass, of few small steps
+    assert np.abs(bias - np.log(counts / counts.sum())).max() < 0.5
 
 
 def test_a_run_starts_from_a_language_model_frozen_first(language_model, tmp_path):

@@ -112,6 +112,8 @@ def train_lstm(
         bidirectional=bidirectional,
         dropout=dropout,
     )
+    if task == "language_model":
+        lstm.set_output_bias(model, arrays["train"][1])
     if start_from:
         lstm.transfer_weights(pretrained, model)
     if vectors:
