@@ -191,6 +191,9 @@ def draw(rungs, path):
     bars = axes.bar([name.replace("_", "-") for name in names], values, color="tab:blue")
     axes.bar_label(bars, [f"{value:.0f}" for value in values])
     axes.set(yscale="log", ylabel="perplexity of a token", title="The same text, the same tokens")
+    axes.set_ylim(top=2 * values.max())  # room for the numbers
+    axes.yaxis.set_major_formatter("{x:.0f}")
+    axes.yaxis.set_minor_formatter("{x:.0f}")
     figure.savefig(path, dpi=120)
 
 
