@@ -313,7 +313,13 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(folder, monkeypatch, capsys
 
     monkeypatch.setattr(Chat, "reply", reply)
     monkeypatch.setattr(sys, "stdin", io.StringIO("What is 1?\nWhat is 2?\n/quit\n"))
-    chat(str(folder / "full"), temperature=0.0, top_p=None, max_new_tokens=6)
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a program in the background ignores it
+    try:
+        chat(str(folder / "full"), temperature=0.0, top_p=None, max_new_tokens=6)
+    finally:
+        signal.signal(signal.SIGINT, before)
     first, second, *_ = capsys.readouterr().out.split("\n")
     assert len(answers) == 2
     assert first == f"{answers[0]} ..." and second.startswith(answers[1])

@@ -146,9 +146,12 @@ dead = pretrain(with_frequencies=False)
 
 
 # %%
+test = arrays(data["test"], "classifier")
+
+
 def look_at_states(model):
     reader = keras.Sequential(model.layers[:3])  # embedding, dropout, LSTM
-    states = reader.predict(arrays(data["test"], "classifier")[0], verbose=0)[:, -1]  # [texts, 48]
+    states = reader.predict(test[0], verbose=0)[:, -1]  # [texts, 48]
     size, spread = np.abs(states).mean(), states.std(axis=0).mean()
     print(f"a number of the state is {size:.3f} large, and differs by {spread:.3f} between texts")
 
@@ -212,7 +215,6 @@ def classify(rows, seed, start=None):
 
 # %%
 COUNTS, SEEDS, PASSES = ((60, 180), (0, 1), 15) if FULL else ((20,), (0,), 2)
-test = arrays(data["test"], "classifier")
 starts = {"fresh": None, "states alike": dead, "pretrained": pretrained}
 gain = {name: [] for name in starts}
 for count in COUNTS:
