@@ -71,7 +71,7 @@ def main():
             keras.utils.set_random_seed(0)
             model = make(tokenizer.vocabulary_size, arguments.context, ids["train"])
             trial = folder / f"{name}_{rate}"
-            tried[rate] = train(model, ids, arguments, trial, arguments.steps // TRIAL, rate)
+            tried[rate] = train(model, ids, arguments, trial, max(arguments.steps // TRIAL, 1), rate)
         keras.utils.set_random_seed(0)
         model = make(tokenizer.vocabulary_size, arguments.context, ids["train"])
         rungs[name] = climb(model, ids, arguments, folder / name, rate=min(tried, key=tried.get))

@@ -10,7 +10,6 @@ count. Ours reads windows that tile the text, PyTorch's begins each at random, a
 
 import json
 import math
-import os
 import pathlib
 import subprocess
 import sys
@@ -19,6 +18,8 @@ import time
 import numpy as np
 import turns
 
+from keras_llm.datasets import load  # neither Keras nor TensorFlow comes with it
+
 GOAL, STEPS, LOOK = 1.88, 2000, 100
 LAYERS, WIDTH, HEADS, CONTEXT, BATCH, READ_BATCH = 4, 128, 4, 64, 12, 64
 PEAK, FLOOR, WARMUP, BETA_2 = 3e-3, 3e-4, 100, 0.99
@@ -26,8 +27,8 @@ PEAK, FLOOR, WARMUP, BETA_2 = 3e-3, 3e-4, 100, 0.99
 
 def read_text():
     """Ids of the training and of the validation text, and the number of different characters."""
-    path = pathlib.Path(os.environ["KERAS_LLM_DATA"], "tinyshakespeare", "input.txt")
-    text = path.read_text(encoding="utf-8")
+    (row,) = load("tinyshakespeare/input.txt")
+    text = row["text"]
     characters = sorted(set(text))
     ids = np.array([characters.index(c) for c in text], "int32")
     cut = len(ids) * 9 // 10

@@ -313,9 +313,8 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(folder, monkeypatch, capsys
 
     monkeypatch.setattr(Chat, "reply", reply)
     monkeypatch.setattr(sys, "stdin", io.StringIO("What is 1?\nWhat is 2?\n/quit\n"))
-    before = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a program in the background ignores it
+    # A program that a shell started in the background ignores Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         chat(str(folder / "full"), temperature=0.0, top_p=None, max_new_tokens=6)
     finally:

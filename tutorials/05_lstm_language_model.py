@@ -168,13 +168,15 @@ look_at_states(dead)
 # and leave to the cells what cannot be counted so easily.
 
 # %%
-counts = 1 + np.bincount(text["train"][1][text["train"][1] != -100], minlength=tokenizer.vocabulary_size)
+y = text["train"][1]
+counts = 1 + np.bincount(y[y != -100], minlength=tokenizer.vocabulary_size)  # one more: 0 has no logarithm
+model = lstm.build_model("language_model", tokenizer.vocabulary_size, **sizes)
+lstm.set_output_bias(model, y)
+assert np.allclose(model.layers[-1].bias, np.log(counts / counts.sum()), atol=1e-5)
+
+# %%
 pretrained = pretrain(with_frequencies=True)
 look_at_states(pretrained)
-
-fresh = lstm.build_model("language_model", tokenizer.vocabulary_size, **sizes)
-lstm.set_output_bias(fresh, text["train"][1])
-assert np.allclose(fresh.layers[-1].bias, np.log(counts / counts.sum()), atol=1e-5)
 
 # %% [markdown]
 # 367 short texts are next to nothing. What does it say?
@@ -240,10 +242,10 @@ plt.show()
 
 # %% [markdown]
 # With 60 labels it gained, with 180 it cost. (Two runs each, and they lie far apart: this says no more than that it can go
-# either way. With the first of the two language models, whose states were all alike, one hardly gets
-# beyond guessing.) What a
-# language model has behind a text is made to foretell the *next* word, and 5,600 words were too few to learn more for
-# it than a little grammar. Somebody with few labels takes what he gets; somebody with more learns better from them alone.
+# either way. With the first of the two language models, whose states were all alike, one hardly gets beyond guessing.)
+# What a language model has behind a text is made to foretell the *next* word, and 5,600 words were too few to learn more
+# for it than a little grammar. Somebody with few labels takes what he gets; somebody with more learns better from them
+# alone.
 #
 # So "learn first without labels" has a condition that is easily forgotten: *much* text. GPT read 800 million words,
 # ULMFiT 100 million. `benchmarks/lstm_transfer.py` asks the same question with SST-2 and a part of WikiText-2, and
