@@ -111,13 +111,13 @@ def test_stop_tokens_end_a_row_and_only_that_row(model, writer):
     assert writer.generate_ids([PROMPTS[0]], 12, GREEDY, stop=[stop]) == [expected[0]]
 
 
-def test_fifty_prompt_lengths_compile_at_most_six_times():
+def test_fifty_prompt_lengths_compile_at_most_seven_times():
     writer = TextGenerator(tiny(context_length=1024, num_layers=1))
     lengths = np.unique(np.linspace(1, 990, 50).astype(int))
     assert len(lengths) == 50
     for length in lengths:
         writer.generate_ids([[1 + length % 7] * int(length)], 8, Sampler(top_k=3), seed=0)
-    assert 2 <= writer.compilations <= 6
+    assert 2 <= writer.compilations <= 7
 
 
 def test_other_numbers_of_a_sampler_compile_nothing_new(model):

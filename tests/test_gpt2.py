@@ -121,8 +121,10 @@ def test_cached_logits_equal_the_full_forward_at_every_step():
     for t in range(6, 15):
         logits, cache = model(text[:, t : t + 1], cache=cache, position=t)
         np.testing.assert_allclose(np.asarray(logits)[:, 0], whole[:, t], atol=1e-4)
-    last = np.asarray(model(text, last_only=True))
-    np.testing.assert_allclose(last[:, 0], whole[:, -1], atol=1e-5)
+    for t in (0, 6, 14):
+        only = np.asarray(model(text, logits_at=np.int32(t)))
+        assert only.shape == (3, 1, whole.shape[-1])
+        np.testing.assert_allclose(only[:, 0], whole[:, t], atol=1e-5)
 
 
 def test_no_token_sees_the_future():

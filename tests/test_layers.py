@@ -15,6 +15,7 @@ from keras_llm.layers import (
     SinusoidalPositionEncoding,
     token_positions,
 )
+from keras_llm.layers.dense import Dense
 
 BATCH, LENGTH, SOURCE, DIM, HEADS = 3, 7, 5, 12, 3
 rng = np.random.default_rng(0)
@@ -168,6 +169,32 @@ def test_dropout_is_on_in_training_alone():
     still = np.asarray(layer(x))
     close(layer(x, training=False), still)
     assert np.abs(np.asarray(layer(x, training=True)) - still).max() > 1e-3
+
+
+# Dense
+
+
+@pytest.mark.parametrize("shape", [(1, 16), (1, 1, 16), (2, 1, 16), (1, 12)])
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_dense_equals_the_formula_for_one_row_and_more(shape, use_bias):
+    layer = Dense(5, activation="tanh", use_bias=use_bias)
+    layer.build((None, shape[-1]))
+    randomize(layer)
+    x = x_of(*shape)
+    y = np.asarray(layer(x))
+    assert y.shape == (*shape[:-1], 5)
+    np.testing.assert_allclose(y, np.tanh(np_dense(layer, x)), rtol=1e-5, atol=1e-6)
+
+
+def test_one_row_also_goes_through_an_adapter():
+    layer = Dense(5)
+    layer.build((None, 16))
+    layer.enable_lora(2, 4)
+    randomize(layer)
+    x = x_of(1, 16)
+    added = np.asarray(layer.lora_kernel_a, "float64") @ np.asarray(layer.lora_kernel_b, "float64")
+    expected = x @ (np.asarray(layer._kernel) + 4 / 2 * added) + np.asarray(layer.bias)
+    np.testing.assert_allclose(np.asarray(layer(x)), expected, rtol=1e-5, atol=1e-6)
 
 
 # Positions

@@ -228,7 +228,7 @@ def _search_continuations(num_beams, early_stopping, model, inputs, *options):
             padding_mask=padding_mask,
             cache=cache,
             position=filled - 1 + i,
-            last_only=True,
+            logits_at=0,
             training=False,
         )
         return logits[:, 0], cache

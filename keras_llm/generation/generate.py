@@ -22,7 +22,7 @@ class TextGenerator:
 
     Args:
         model: a causal language model such as `GPT2Model`: `call(token_ids, padding_mask, cache,
-            position, last_only)`, `initial_cache(batch_size, length)`, `context_length`,
+            position, logits_at)`, `initial_cache(batch_size, length)`, `context_length`,
             `vocabulary_size`.
         tokenizer: a `keras_llm.tokenizers.Tokenizer`; not needed to write ids.
 
@@ -213,7 +213,7 @@ def _write_loop(sampler, model, state, numbers, draws, count, stops, finished):
             padding_mask=padding_mask,
             cache=cache,
             position=position,
-            last_only=True,
+            logits_at=0,
             training=False,
         )
         own = ops.take(draws, i, axis=1)  # [batch]

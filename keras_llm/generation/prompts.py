@@ -8,7 +8,7 @@ from keras_llm.datasets.batches import check_ids
 # A prompt is read in one piece of the first length that holds it, or in several of the last, and caches come in few
 # lengths, beyond these in steps of the last: so hardly any prompt compiles anything new.
 PIECES = (16, 64, 256)
-CACHE_LENGTHS = (128, 384, 1024)
+CACHE_LENGTHS = (128, 512, 1024)
 
 
 def check_prompts(model, prompts, max_new_tokens, may_be_longer=False):
@@ -52,52 +52,42 @@ def read_prompts(compiled, prompts, new_tokens):
         over the cache's places; and how many places are filled, int32.
     """
     model = compiled.model
-    width = max(map(len, prompts))
-    length = cache_length(width + new_tokens, model.context_length)
-    piece, room = reading_lengths(width, model.context_length)
-    spare = max(piece - width, 0)  # padding with which the prompts fill one piece
-    token_ids = np.zeros((len(prompts), spare + width), "int32")
-    padding_mask = np.ones((len(prompts), max(room, spare + length)), bool)
+    width, context = max(map(len, prompts)), model.context_length
+    piece = min(next((size for size in PIECES if size >= width), PIECES[-1]), context)
+    room = cache_length(max(width, piece), context)
+    length = cache_length(width + new_tokens, context)
+    # Behind the prompts a piece is filled up with zeros. What is read of them is never seen: the tokens that follow are
+    # written over it one by one, and see nothing behind themselves.
+    token_ids = np.zeros((len(prompts), max(width, piece)), "int32")
+    padding_mask = np.ones((len(prompts), max(room, length)), bool)
     for row, mask, prompt in zip(token_ids, padding_mask, prompts):
-        row[-len(prompt) :] = prompt
-        mask[: len(row) - len(prompt)] = False
+        row[width - len(prompt) : width] = prompt
+        mask[: width - len(prompt)] = False
 
     read = compiled("read", _read_piece)
     cache = model.initial_cache(len(prompts), room)
+    last = np.int32(min(width, piece) - 1)
     for start in range(0, width, piece):
         start = max(min(start, width - piece), 0)  # the last piece ends with the prompts
         ids = token_ids[:, start : start + piece]
-        logits, cache = read(ids, padding_mask[:, :room], cache, np.int32(start))
-    cache = [tuple(_move(places, spare, length) for places in block) for block in cache]
-    return logits, cache, padding_mask[:, spare : spare + length], np.int32(width)
+        logits, cache = read(ids, padding_mask[:, :room], cache, np.int32(start), last)
+    if length != room:
+        cache = [tuple(_resize(places, length) for places in block) for block in cache]
+    return logits, cache, padding_mask[:, :length], np.int32(width)
 
 
-def _read_piece(model, token_ids, padding_mask, cache, position):
-    """Reads a piece of the prompts: the logits behind it, `[batch, vocabulary_size]`, and the cache."""
+def _read_piece(model, token_ids, padding_mask, cache, position, last):
+    """Reads a piece of the prompts: the logits of its token `last`, `[batch, vocabulary_size]`, and the cache."""
     logits, cache = model(
-        token_ids, padding_mask=padding_mask, cache=cache, position=position, last_only=True, training=False
+        token_ids, padding_mask=padding_mask, cache=cache, position=position, logits_at=last, training=False
     )
     return logits[:, 0], cache
 
 
-def _move(places, spare, length):
-    """Keys or values `[rows, room, head_dim]` from place `spare` on, with zeros behind: `[rows, length, head_dim]`."""
-    rows, _, width = places.shape
-    longer = ops.pad(places, [(0, 0), (0, length), (0, 0)])
-    return ops.slice(longer, (0, spare, 0), (rows, length, width))
-
-
-def reading_lengths(width, context_length):
-    """Tokens a piece, and places of the cache that prompts of `width` tokens are read into.
-
-    That cache is as long as the piece; or, for prompts of several pieces, of the greatest length, so that they share
-    one shape.
-    """
-    *short, long = PIECES
-    for size in short:
-        if width <= size:
-            return min(size, context_length), min(size, context_length)
-    return min(long, context_length), cache_length(max(width, CACHE_LENGTHS[-1]), context_length)
+def _resize(places, length):
+    """Keys or values `[rows, room, head_dim]`, cut off or with zeros behind: `[rows, length, head_dim]`."""
+    more = max(length - places.shape[1], 0)
+    return ops.pad(places, [(0, 0), (0, more), (0, 0)])[:, :length]
 
 
 def cache_length(tokens, context_length):

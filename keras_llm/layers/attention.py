@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_llm.layers.blockwise import blockwise_attention
+from keras_llm.layers.dense import Dense
 from keras_llm.layers.positions import RotaryEmbedding, same_segment, token_positions
 
 LONG = 1024  # keys from which on scores are worked out block by block; below, one matrix is as fast or faster
@@ -56,7 +57,7 @@ class MultiHeadAttention(keras.layers.Layer):
         self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
 
     def _projection(self, name, initializer):
-        return keras.layers.Dense(
+        return Dense(
             self.hidden_dim,
             use_bias=self.use_bias,
             kernel_initializer=initializer.clone() if hasattr(initializer, "clone") else initializer,
@@ -174,8 +175,8 @@ class MultiHeadAttention(keras.layers.Layer):
 
         With an axis for the heads alone XLA on a CPU would copy the whole cache to write one place of it.
         """
-        shape = (batch_size * self.num_heads, length, self.head_dim)
-        return ops.zeros(shape, self.compute_dtype), ops.zeros(shape, self.compute_dtype)
+        zeros = ops.zeros((batch_size * self.num_heads, length, self.head_dim), self.compute_dtype)
+        return zeros, zeros
 
     def _split_heads(self, x):
         batch, length = ops.shape(x)[:2]

@@ -3,6 +3,7 @@
 import keras
 
 from keras_llm.layers.attention import MultiHeadAttention
+from keras_llm.layers.dense import Dense
 from keras_llm.layers.rematerialization import recomputed
 
 # The names that checkpoints use, and what they mean. "gelu" is exact (with erf), the others the tanh formula.
@@ -43,10 +44,10 @@ class FeedForward(keras.layers.Layer):
         self.activation = activation
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.output_initializer = keras.initializers.get(output_initializer or kernel_initializer)
-        self.inner = keras.layers.Dense(
+        self.inner = Dense(
             inner_dim, kernel_initializer=self.kernel_initializer, dtype=self.dtype_policy, name="inner"
         )
-        self.outer = keras.layers.Dense(
+        self.outer = Dense(
             hidden_dim, kernel_initializer=self.output_initializer, dtype=self.dtype_policy, name="outer"
         )
 

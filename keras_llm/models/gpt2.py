@@ -125,7 +125,7 @@ class GPT2Model(keras.Model):
         padding_mask=None,
         cache=None,
         position=0,
-        last_only=False,
+        logits_at=None,
         return_attention=False,
         training=None,
     ):
@@ -140,12 +140,13 @@ class GPT2Model(keras.Model):
                 stand on either side and changes nothing at the real tokens.
             cache: from `initial_cache(batch, K)`, or from the step before; `None` to read from the start.
             position: how many places of the cache are filled.
-            last_only: compute the logits of the last token alone.
+            logits_at: int or scalar int tensor, the place of the one token among the `T` whose logits are wanted;
+                `None` for those of all.
             return_attention: also return each block's attention weights.
             training: whether dropout is on.
 
         Returns:
-            Logits `[batch, T, vocabulary_size]` (`[batch, 1, ...]` with `last_only`). With a cache or
+            Logits `[batch, T, vocabulary_size]` (`[batch, 1, ...]` with `logits_at`). With a cache or
             `return_attention` a tuple (logits, cache, list of weights `[batch, num_heads, T, K]`) without
             what was not asked for.
 
@@ -182,19 +183,21 @@ class GPT2Model(keras.Model):
             if return_attention:
                 attention.append(extras[-1])
 
-        x = self.final_norm(x[:, -1:] if last_only else x)
+        if logits_at is not None:
+            x = ops.slice(x, (0, logits_at, 0), (ops.shape(x)[0], 1, self.hidden_dim))
+        x = self.final_norm(x)
         embeddings = ops.cast(self.token_embedding.embeddings, x.dtype)  # [vocabulary_size, hidden_dim]
-        logits = self._logits(x, embeddings, last_only)
+        logits = self._logits(x, embeddings)
 
         extras = [new_cache] * (cache is not None) + [attention] * return_attention
         return (logits, *extras) if extras else logits
 
-    def _logits(self, x, embeddings, last_only):
+    def _logits(self, x, embeddings):
         """`[batch, T, hidden_dim]` and the embeddings `[vocabulary_size, hidden_dim]` -> `[batch, T, vocabulary_size]`.
 
-        The rows of several texts are multiplied the other way round: XLA on a CPU then reads the large matrix faster.
+        One token of several texts is multiplied the other way round: XLA on a CPU then reads the large matrix faster.
         """
-        if last_only and x.shape[0] != 1:
+        if x.shape[1] == 1 and x.shape[0] != 1:
             rows = ops.reshape(x, (-1, self.hidden_dim))  # [batch, hidden_dim]
             logits = ops.matmul(embeddings, ops.transpose(rows))  # [vocabulary_size, batch]
             return ops.transpose(logits)[:, None]  # [batch, 1, vocabulary_size]
@@ -202,7 +205,7 @@ class GPT2Model(keras.Model):
 
     def initial_cache(self, batch_size, length):
         """An empty cache: for each block a pair (keys, values) `[batch * num_heads, length, head_dim]`."""
-        return [block.attention.initial_cache(batch_size, length) for block in self.blocks]
+        return [self.blocks[0].attention.initial_cache(batch_size, length)] * len(self.blocks)
 
     def with_vocabulary_size(self, vocabulary_size):
         """The same model with more tokens: a new model, whose new embeddings lie about the mean of the old ones.
