@@ -39,7 +39,7 @@ tutorials: $(DONE)  ## each tutorial from end to end, in the small profile
 notebooks: $(DONE)  ## execute the tutorials in the full profile and write the .ipynb files
 	$(BIN)/python tutorials/build.py
 
-results: $(DONE)  ## render README's tables from results/*.json
+results: $(DONE)  ## render the pages' tables from results/*.json
 	$(BIN)/python results/render.py
 
 .venv/.package: setup.py

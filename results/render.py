@@ -1,8 +1,9 @@
-"""Renders the tables of two pages from the JSON files in this folder: python results/render.py [--check]
+"""Renders the tables of the pages from the JSON files in this folder: python results/render.py [--check]
 
-A table stands between two marks, `<!-- results: NAME NAME ... -->` and `<!-- end -->`, or `<!-- comparison: NAME -->`
-and `<!-- end -->` for the sides of a benchmark beside each other; what is between them is written anew. With `--check`
-nothing is written: the exit status tells whether the pages are up to date.
+A table stands between two marks, the first of which says what it is, and `<!-- end -->`; what is between them is written
+anew. `<!-- summary -->`: the few figures of `SUMMARY`. `<!-- results: NAME NAME ... -->`: all figures of some results.
+`<!-- comparison: NAME -->`: the sides of a benchmark beside each other. With `--check` nothing is written: the exit
+status tells whether the pages are up to date.
 """
 
 import json
@@ -11,14 +12,83 @@ import re
 import sys
 
 FOLDER = pathlib.Path(__file__).parent
-PAGES = [FOLDER.parent / "README.md", FOLDER.parent / "benchmarks" / "README.md"]
-MARKED = re.compile(r"(<!-- (results|comparison): (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+PAGES = [FOLDER.parent / "README.md", FOLDER.parent / "benchmarks" / "README.md", FOLDER / "README.md"]
+MARKED = re.compile(r"(<!-- (summary|results|comparison):? ?(.*?) ?-->\n).*?(<!-- end -->)", re.DOTALL)
+
+# What is measured, and by whom: a result and its figure.
+SUMMARY = {
+    "MiniLM from Hugging Face: largest relative difference of 100 embeddings to the original's": {
+        "BERT": ("minilm_parity", "largest_relative_difference"),
+    },
+    "tinyshakespeare by characters: validation loss": {
+        "GPT-2 of 0.8 M": ("gpt2_shakespeare_char", "validation_loss"),
+    },
+    "WikiText-2 by 2,048 pieces of words, little more than one pass: test perplexity": {
+        "3-gram": ("ladder_wikitext2", "3_gram_test_perplexity"),
+        "LSTM of 1 M": ("ladder_wikitext2", "lstm_test_perplexity"),
+        "GPT-2 of 1 M": ("ladder_wikitext2", "gpt2_test_perplexity"),
+    },
+    "SST-2, 6,920 sentences: test accuracy": {
+        "MiniLM, fine-tuned": ("bert_sst2", "test_accuracy"),
+        "LSTM": ("lstm_classifier_sst2", "test_accuracy"),
+    },
+    "ChnSentiCorp: test accuracy": {"LSTM": ("lstm_classifier_chnsenticorp", "test_accuracy")},
+    "WNUT-17, names: test F1": {
+        "MiniLM, fine-tuned": ("bert_wnut17", "test_entity_f1"),
+        "HMM": ("hmm_wnut17", "test_entity_f1"),
+        "LSTM": ("lstm_tagger_wnut17", "test_entity_f1"),
+    },
+    "SQuAD, answers from 6,370 examples: test F1": {
+        "MiniLM, fine-tuned": ("bert_squad", "test_f1"),
+        "most similar sentence": ("answer_baseline_squad", "f1"),
+    },
+    "Multi30k, English to German: test BLEU": {
+        "Transformer of 2 M": ("transformer_multi30k_en_de", "test_bleu"),
+        "most similar training sentence": ("translation_baseline_multi30k", "test_bleu"),
+    },
+    "Tatoeba, English to Chinese: test BLEU": {
+        "Transformer of 3 M": ("transformer_tatoeba_en_zh", "test_bleu"),
+    },
+    "SciTLDR, one sentence of an abstract: test ROUGE-1": {
+        "MiniLM picks": ("summaries_scitldr", "extract_test_rouge1"),
+        "first sentence": ("summaries_scitldr", "lead_test_rouge1"),
+        "Transformer writes": ("summaries_scitldr", "summarize_test_rouge1"),
+    },
+    "Word vectors, the odd one of four words: accuracy": {
+        "word2vec": ("word2vec", "accuracy"),
+        "the same shuffled": ("word2vec", "shuffled_accuracy"),
+    },
+    "Instructions: loss on held-out answers": {
+        "before": ("chat_instruction", "validation_loss_before"),
+        "all weights": ("chat_instruction", "full_validation_loss"),
+        "LoRA": ("chat_instruction", "lora_validation_loss"),
+    },
+    "Training on 8,192 tokens: MiB at the peak": {
+        "attention in blocks": ("attention_memory", "blocks_8192_mib"),
+        "as one matrix": ("attention_memory", "matrix_8192_mib"),
+    },
+    "Killed 20 times and gone on: losses that differ from those of an undisturbed run": {
+        "GPT-2": ("resume", "losses_different"),
+    },
+}
 
 
 def render(page):
     """The page with its tables written anew."""
-    tables = {"results": table, "comparison": comparison}
+    tables = {"summary": summary, "results": table, "comparison": comparison}
     return MARKED.sub(lambda match: match[1] + tables[match[2]](match[3].split()) + match[4], page)
+
+
+def summary(_):
+    """A Markdown table of `SUMMARY`; each figure links to its file."""
+    lines = ["| what | figures |", "| --- | --- |"]
+    for what, sides in SUMMARY.items():
+        figures = [
+            f"{side} [{show(read(name)['metrics'][figure])}](results/{name}.json)"
+            for side, (name, figure) in sides.items()
+        ]
+        lines.append(f"| {what} | {' · '.join(figures)} |")
+    return "\n".join(lines) + "\n"
 
 
 def table(names):
@@ -26,14 +96,27 @@ def table(names):
     lines = ["| result | figures | time | hardware | command |", "| --- | --- | --- | --- | --- |"]
     for name in names:
         result = read(name)
-        figures = "<br>".join(
-            f"{key.replace('_', ' ')}: {show(value)}" for key, value in result["metrics"].items()
-        )
+        figures = "<br>".join(f"{key.replace('_', ' ')}: {text}" for key, text in shown(result["metrics"]))
         lines.append(
-            f"| [{name}](results/{name}.json) | {figures} | {result['wall_seconds']:.0f} s | {hardware(result)} "
+            f"| [{name}]({name}.json) | {figures} | {result['wall_seconds']:.0f} s | {hardware(result)} "
             f"| `{result['command']}` |"
         )
     return "\n".join(lines) + "\n"
+
+
+def shown(metrics):
+    """Pairs of a figure's name and text. The runs of a mean, `NAME_0` and so on, stand in brackets behind it."""
+    runs = {
+        key: [metrics[name] for name in metrics if re.fullmatch(re.escape(key.removesuffix("_mean")) + r"_\d+", name)]
+        for key in metrics
+        if key.endswith("_mean")
+    }
+    single = {key.removesuffix("_mean") for key in runs}
+    for key, value in metrics.items():
+        if re.sub(r"_\d+$", "", key) in single:
+            continue
+        own = f" ({', '.join(map(show, runs[key]))})" if key in runs else ""
+        yield key, show(value) + own
 
 
 def comparison(names):
