@@ -8,12 +8,13 @@ on the training text. The networks read the same windows, with the same optimize
 one's own: four are tried for a part of the steps, and the one with the best validation loss is taken; the model of the
 best validation loss is kept. The test text is read once by each. Beside the perplexity of a token stands that of a word:
 exp of the whole loss, divided by the number of words and line ends, which is how figures on WikiText-2 are counted. The
-table and ladder.png stand in --output.
+table and ladder.png stand in --output, and the picture beside the result, too.
 """
 
 import argparse
 import math
 import pathlib
+import shutil
 import time
 
 import keras
@@ -87,6 +88,7 @@ def main():
     with atomic_path(folder / "ladder.png") as temporary:
         draw(rungs, temporary)
     if arguments.result:
+        shutil.copy(folder / "ladder.png", pathlib.Path(arguments.result).with_suffix(".png"))
         data = {f"{arguments.train} ({split})": documents for split, documents in texts.items()}
         seconds = time.perf_counter() - started
         write_result(arguments.result, seed=0, data=data, wall_seconds=seconds, metrics=metrics)
@@ -191,9 +193,9 @@ def draw(rungs, path):
     bars = axes.bar([name.replace("_", "-") for name in names], values, color="tab:blue")
     axes.bar_label(bars, [f"{value:.0f}" for value in values])
     axes.set(yscale="log", ylabel="perplexity of a token", title="The same text, the same tokens")
-    axes.set_ylim(top=2 * values.max())  # room for the numbers
-    axes.yaxis.set_major_formatter("{x:.0f}")
-    axes.yaxis.set_minor_formatter("{x:.0f}")
+    axes.minorticks_off()
+    axes.set_yticks([10, 30, 100, 300, 1000, 3000], ["10", "30", "100", "300", "1,000", "3,000"])
+    axes.set_ylim(0.8 * values.min(), 2 * values.max())  # room for the numbers
     figure.savefig(path, dpi=120)
 
 

@@ -3,13 +3,13 @@
     python benchmarks/lstm_transfer.py --result results/lstm_transfer.json
 
 Needs sst2/ and wikitext2/ in the folder that KERAS_LLM_DATA names. Pretraining is tried on two texts, the training
-sentences of SST-2 without their labels, and a part of WikiText-2 before them. For the classifier two learning rates are
-tried, from the weights of each text and from random ones with the same words, sizes and options; each side takes what
+sentences of SST-2 without their labels, and a part of WikiText-2 before them. For the classifier three learning rates
+are tried, from the weights of each text and from random ones with the same words, sizes and options; each side takes what
 gives the best accuracy on the validation sentences with 1,000 labels. Then a classifier is trained with 100, 1,000 and
 all labels, three seeds each; from pretrained weights the output layer learns alone first, then all layers, as ULMFiT in
 its simplest form (Howard and Ruder 2018, section 3.3). The test sentences are read once by each. All validation
 sentences choose when to stop, also where there are 100 labels. Every run is `keras-llm train lstm`; the folders and
-gain.png stay under --output.
+gain.png stay under --output, and the picture stands beside the result, too.
 """
 
 import argparse
@@ -33,7 +33,7 @@ SIZES = {"embedding": 64, "units": 64, "layers": 3, "vocabulary": 4000, "lowerca
 PRETRAINING = {"batch_size": 32, "learning_rate": 1e-2, "dropout": 0.1, "patience": 2}
 EPOCHS = {100: 12, 1000: 8, None: 4}  # of the classifier, by number of labels; None is all
 COLUMNS = {"text": 0, "label": 1}
-RATES = (2e-3, 5e-4)  # of the classifier
+RATES = (1e-2, 2e-3, 5e-4)  # of the classifier
 FROZEN = {"pretrained": 2, "fresh": 0}  # epochs in which the output layer learns alone
 SPLITS = ("train", "dev", "test")
 
@@ -91,6 +91,7 @@ def main():
     with atomic_path(folder / "gain.png") as temporary:
         draw(curves, len(rows), temporary)
     if arguments.result:
+        shutil.copy(folder / "gain.png", pathlib.Path(arguments.result).with_suffix(".png"))
         data = {
             f"sst2/{split}.tsv": list(map(str, load(f"sst2/{split}.tsv", columns=COLUMNS)))
             for split in SPLITS

@@ -107,7 +107,11 @@ def table(names):
 def shown(metrics):
     """Pairs of a figure's name and text. The runs of a mean, `NAME_0` and so on, stand in brackets behind it."""
     runs = {
-        key: [metrics[name] for name in metrics if re.fullmatch(re.escape(key.removesuffix("_mean")) + r"_\d+", name)]
+        key: [
+            metrics[name]
+            for name in metrics
+            if re.fullmatch(re.escape(key.removesuffix("_mean")) + r"_\d+", name)
+        ]
         for key in metrics
         if key.endswith("_mean")
     }
