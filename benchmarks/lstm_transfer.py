@@ -177,6 +177,8 @@ def draw(curves, everything, path):
         for count, values in zip(counts, runs_):
             axes.scatter([count] * len(values), values, color=color, s=12)
     axes.set(xscale="log", xlabel="labelled sentences", ylabel="test accuracy")
+    axes.minorticks_off()
+    axes.set_xticks(counts, [f"{count:,}" for count in counts])
     axes.legend()
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=120)
