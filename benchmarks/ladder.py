@@ -88,10 +88,10 @@ def main():
     with atomic_path(folder / "ladder.png") as temporary:
         draw(rungs, temporary)
     if arguments.result:
-        shutil.copy(folder / "ladder.png", pathlib.Path(arguments.result).with_suffix(".png"))
         data = {f"{arguments.train} ({split})": documents for split, documents in texts.items()}
         seconds = time.perf_counter() - started
         write_result(arguments.result, seed=0, data=data, wall_seconds=seconds, metrics=metrics)
+        shutil.copy(folder / "ladder.png", pathlib.Path(arguments.result).with_suffix(".png"))
 
 
 def load_texts(arguments):

@@ -91,7 +91,6 @@ def main():
     with atomic_path(folder / "gain.png") as temporary:
         draw(curves, len(rows), temporary)
     if arguments.result:
-        shutil.copy(folder / "gain.png", pathlib.Path(arguments.result).with_suffix(".png"))
         data = {
             f"sst2/{split}.tsv": list(map(str, load(f"sst2/{split}.tsv", columns=COLUMNS)))
             for split in SPLITS
@@ -99,6 +98,7 @@ def main():
         data["wikitext2/train.txt"] = wiki
         seconds = time.perf_counter() - started
         write_result(arguments.result, seed=0, data=data, wall_seconds=seconds, metrics=metrics)
+        shutil.copy(folder / "gain.png", pathlib.Path(arguments.result).with_suffix(".png"))
 
 
 def write_subset(folder, rows, labels):

@@ -106,21 +106,14 @@ def table(names):
 
 def shown(metrics):
     """Pairs of a figure's name and text. The runs of a mean, `NAME_0` and so on, stand in brackets behind it."""
-    runs = {
-        key: [
-            metrics[name]
-            for name in metrics
-            if re.fullmatch(re.escape(key.removesuffix("_mean")) + r"_\d+", name)
-        ]
-        for key in metrics
-        if key.endswith("_mean")
-    }
-    single = {key.removesuffix("_mean") for key in runs}
     for key, value in metrics.items():
-        if re.sub(r"_\d+$", "", key) in single:
+        name, _, number = key.rpartition("_")
+        if number.isdigit() and f"{name}_mean" in metrics:
             continue
-        own = f" ({', '.join(map(show, runs[key]))})" if key in runs else ""
-        yield key, show(value) + own
+        runs = []
+        if number == "mean":
+            runs = [show(metrics[run]) for run in metrics if re.fullmatch(rf"{re.escape(name)}_\d+", run)]
+        yield key, show(value) + (f" ({', '.join(runs)})" if runs else "")
 
 
 def comparison(names):
