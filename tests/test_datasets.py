@@ -335,6 +335,15 @@ def test_a_missing_path_is_an_error(source):
         load(source)
 
 
+def test_a_missing_relative_path_says_where_it_was_looked_for(monkeypatch, tmp_path):
+    monkeypatch.delenv("KERAS_LLM_DATA", raising=False)
+    with raises(FileNotFoundError, "none/a.tsv does not exist", "KERAS_LLM_DATA", "not set"):
+        load("none/a.tsv")
+    monkeypatch.setenv("KERAS_LLM_DATA", str(tmp_path))
+    with raises(FileNotFoundError, "none/a.tsv does not exist", str(tmp_path)):
+        load("none/a.tsv")
+
+
 # --- Real files: the row counts that their publishers state ------------------------------------------------
 
 

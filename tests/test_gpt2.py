@@ -215,6 +215,12 @@ def test_too_long_an_input_is_refused():
         tiny()(ids(1, 25))
 
 
+@pytest.mark.parametrize("place", [-1, 5])
+def test_logits_of_a_place_that_is_not_there_are_refused(place):
+    with pytest.raises(ValueError, match=f"logits_at={place} is not one of 5 tokens"):
+        tiny()(ids(1, 5), logits_at=place)
+
+
 def test_a_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="no folder"):
         GPT2Model.from_pretrained(tmp_path / "nothing")

@@ -58,7 +58,10 @@ def load(source, split=None, data_dir=None, columns=None):
         return [{"text": document} for document in docstring_corpus(split)]
     source = _in_data_folder(source)
     if _is_path(source):
-        rows = read_file(source, columns)
+        try:
+            rows = read_file(source, columns)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{error} {_where_paths_begin()}") from error
         if _is_running_text(source, columns):
             return _part_of_text(rows[0]["text"], source, split)
         return _rows_of_split(rows, source, split)
@@ -76,6 +79,12 @@ def _in_data_folder(source):
         return source
     there = [pathlib.Path(folder) / path for path in paths]
     return ",".join(map(str, there)) if all(path.exists() for path in there) else source
+
+
+def _where_paths_begin():
+    folder = os.environ.get("KERAS_LLM_DATA")
+    there = f"is {folder}" if folder else "is not set"
+    return f"A relative path begins here, or in the folder that the environment variable KERAS_LLM_DATA names; it {there}."
 
 
 def _is_path(source):

@@ -151,7 +151,8 @@ class GPT2Model(keras.Model):
             what was not asked for.
 
         Raises:
-            ValueError: `T` is beyond `context_length`, or segments come with a padding mask or a cache.
+            ValueError: `T` is beyond `context_length`, `logits_at` is not one of `T` places, or segments come with a
+                padding mask or a cache.
         """
         segment_ids = None
         if isinstance(token_ids, dict):
@@ -161,6 +162,8 @@ class GPT2Model(keras.Model):
         length = token_ids.shape[1]
         if length is not None and length > self.context_length:
             raise ValueError(f"{length} tokens are more than context_length={self.context_length}.")
+        if isinstance(logits_at, int) and length is not None and not 0 <= logits_at < length:
+            raise ValueError(f"logits_at={logits_at} is not one of {length} tokens, which count from 0.")
         # [T], or [batch, T] with a mask or segments
         positions = token_positions(ops.shape(token_ids)[1], position, padding_mask, segment_ids)
         x = self.token_embedding(token_ids) + self.position_embedding(positions)  # [batch, T, hidden_dim]
