@@ -84,7 +84,9 @@ def _in_data_folder(source):
 def _where_paths_begin():
     folder = os.environ.get("KERAS_LLM_DATA")
     there = f"is {folder}" if folder else "is not set"
-    return f"A relative path begins here, or in the folder that the variable KERAS_LLM_DATA names; it {there}."
+    return (
+        f"A relative path begins here, or in the folder that the variable KERAS_LLM_DATA names; it {there}."
+    )
 
 
 def _is_path(source):
