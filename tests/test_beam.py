@@ -7,7 +7,7 @@ import pytest
 import test_gpt2
 import test_transformer
 
-from keras_llm.generation import GREEDY, BeamSearch, TextGenerator
+from keras_llm.generation import GREEDY, BeamSearch, TextGenerator, compiled
 from keras_llm.tokenizers import Tokenizer
 
 START, END = 1, 2
@@ -109,6 +109,24 @@ def test_a_row_does_not_depend_on_the_others(kind, early_stopping, request):
     assert [[own.text for own in rows] for rows in in_twos] == [
         [own.text for own in rows] for rows in together
     ]
+
+
+@pytest.mark.parametrize("kind", ["translator", "writer"])
+def test_turned_kernels_find_the_same(kind, request, monkeypatch):
+    model = request.getfixturevalue(kind)
+    options = {"num_beams": 2, "max_new_tokens": 8, "num_results": 2, "start_id": START, "end_id": END}
+    search = BeamSearch(model)
+    expected = search.search_ids(sources(), **options)
+    count = search.compilations
+    monkeypatch.setattr(compiled, "TURNED_PARAMETERS", 0)
+    monkeypatch.setattr(compiled, "TURNED_ROWS", [2 * len(sources())])
+    found = search.search_ids(sources(), **options)
+    assert search.compilations == count + 2
+    for own, others in zip(found, expected):
+        assert [hypothesis.text for hypothesis in own] == [hypothesis.text for hypothesis in others]
+        np.testing.assert_allclose(
+            [hypothesis.score for hypothesis in own], [hypothesis.score for hypothesis in others], rtol=1e-5
+        )
 
 
 def test_a_new_length_compiles_nothing_new(translator):

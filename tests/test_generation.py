@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_gpt2 import FIXTURES, tiny
 
-from keras_llm.generation import GREEDY, Sampler, TextGenerator
+from keras_llm.generation import GREEDY, Sampler, TextGenerator, compiled
 from keras_llm.models.gpt2 import GPT2Model
 from keras_llm.tokenizers import Tokenizer
 
@@ -89,6 +89,22 @@ def test_streaming_gives_the_same_ids_and_compiles_nothing_new(writer):
     assert len(steps) == max(map(len, ended))
     assert [[token for token in row if token is not None] for row in zip(*steps)] == ended
     assert writer.compilations == compilations
+
+
+def test_turned_kernels_write_the_same_texts(monkeypatch):
+    monkeypatch.setattr(compiled, "TURNED_ROWS", range(4, 5))
+    monkeypatch.setattr(compiled, "TURNED_PARAMETERS", 0)
+    model = tiny(context_length=64)
+    writer = TextGenerator(model)
+    expected = [greedy_without_cache(model, prompt, 12) for prompt in PROMPTS]
+    for count, compilations in ((3, 2), (4, 5)):  # a step and a loop for each count, and for four the turning
+        assert writer.generate_ids(PROMPTS[:count], 12, GREEDY) == expected[:count]
+        assert writer.compilations == compilations
+    kernel = model.blocks[0].feed_forward.inner.kernel
+    kernel.assign(kernel * -3)  # what was turned before is not used again
+    after = [greedy_without_cache(model, prompt, 12) for prompt in PROMPTS]
+    assert after != expected
+    assert writer.generate_ids(PROMPTS, 12, GREEDY) == after
 
 
 def test_seeds(writer):

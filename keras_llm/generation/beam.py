@@ -8,8 +8,9 @@ import numpy as np
 from keras import ops
 
 from keras_llm.datasets.batches import PaddedBatches
-from keras_llm.generation.compiled import CompiledFunctions
+from keras_llm.generation.compiled import CompiledFunctions, kernels_to_write_with
 from keras_llm.generation.prompts import cache_length, check_prompts, read_prompts
+from keras_llm.layers.dense import multiplying_by
 
 NEVER = -1e9  # the score of what has no place among the best
 SOURCE_LENGTHS = (16, 32, 64, 128, 256, 512, 1024)  # sources are padded to one of these; each compiles anew
@@ -193,12 +194,13 @@ class BeamSearch:
         end_id = np.int32(-1 if end_id is None else end_id)
         search = functools.partial(search, num_beams, early_stopping)
         compiled = self._compiled((num_beams, early_stopping), search)
-        ids, scores = compiled(inputs, empty, np.int32(limit), length_penalty, end_id)
+        kernels = kernels_to_write_with(self._compiled, len(batch) * num_beams)
+        ids, scores = compiled(inputs, kernels, empty, np.int32(limit), length_penalty, end_id)
         ids = np.array(ids)
         return np.where(ids == end_id, -1, ids), np.array(scores)
 
 
-def _search_targets(num_beams, early_stopping, model, inputs, *options):
+def _search_targets(num_beams, early_stopping, model, inputs, kernels, *options):
     """Searches from a start token for each source `[batch, S]`."""
     source_ids, start_id = inputs
     batch = source_ids.shape[0]
@@ -213,10 +215,11 @@ def _search_targets(num_beams, early_stopping, model, inputs, *options):
     empty = ops.all(
         ops.equal(source_ids, 0), axis=1
     )  # rows that only fill up the batch: nothing to search for
-    return _beam_search(step, token, cache, empty, num_beams, early_stopping, *options)
+    with multiplying_by(model, kernels):
+        return _beam_search(step, token, cache, empty, num_beams, early_stopping, *options)
 
 
-def _search_continuations(num_beams, early_stopping, model, inputs, *options):
+def _search_continuations(num_beams, early_stopping, model, inputs, kernels, *options):
     """Searches on from the last tokens, and what `read_prompts` gave for all: the first step reads these again."""
     token, cache, padding_mask, filled = inputs
     batch = token.shape[0]
@@ -234,7 +237,8 @@ def _search_continuations(num_beams, early_stopping, model, inputs, *options):
         return logits[:, 0], cache
 
     finished = ops.zeros((batch,), "bool")
-    return _beam_search(step, token, cache, finished, num_beams, early_stopping, *options)
+    with multiplying_by(model, kernels):
+        return _beam_search(step, token, cache, finished, num_beams, early_stopping, *options)
 
 
 def _beam_search(

@@ -4,6 +4,12 @@ import functools
 
 import keras
 
+from keras_llm.layers.dense import turned_kernels
+
+# Turned kernels are faster for as many texts, and for a model of so many parameters that the caches do not hold them.
+TURNED_ROWS = range(4, 33)
+TURNED_PARAMETERS = 2**25
+
 
 class CompiledFunctions:
     """Compiles functions of a model, each once; its weights are taken as they are at each call.
@@ -32,6 +38,20 @@ class CompiledFunctions:
 
             self._functions[key] = _compiled(self.model, traced)
         return self._functions[key]
+
+
+def kernels_to_write_with(compiled, rows):
+    """What a loop that writes token by token should multiply by, see `multiplying_by`: mostly nothing else.
+
+    To turn the kernels takes the time of a few tokens, and their memory once more.
+
+    Args:
+        compiled: the model's `CompiledFunctions`.
+        rows: how many texts are written at once.
+    """
+    on_cpu = all(device.startswith("cpu") for device in keras.distribution.list_devices())
+    worth_it = on_cpu and rows in TURNED_ROWS and compiled.model.count_params() >= TURNED_PARAMETERS
+    return compiled("turn", turned_kernels)() if worth_it else []
 
 
 def _compiled(model, function):

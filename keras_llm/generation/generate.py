@@ -6,9 +6,10 @@ import itertools
 import numpy as np
 from keras import ops
 
-from keras_llm.generation.compiled import CompiledFunctions
+from keras_llm.generation.compiled import CompiledFunctions, kernels_to_write_with
 from keras_llm.generation.prompts import check_prompts, read_prompts
 from keras_llm.generation.sampling import Sampler
+from keras_llm.layers.dense import multiplying_by
 
 STREAM_PIECE = 8  # a stream is written in pieces of up to this many tokens a call
 
@@ -161,7 +162,8 @@ class TextGenerator:
             seen = seen[:, :0]  # not needed: nothing to carry along
         token, finished, seen = _choose(sampler, logits, sampler.numbers, draws, stops, finished, seen)
         tokens = np.where(finished, -1, token)[:, None]
-        return tokens, np.array(finished), (token, cache, padding_mask, position, seen)
+        kernels = kernels_to_write_with(self._compiled, len(prompts)) if new_tokens > 1 else []
+        return tokens, np.array(finished), (kernels, token, cache, padding_mask, position, seen)
 
     def _continue(self, state, draws, finished, sampler, stops):
         """Writes as many tokens as there are columns of `draws`, int `[batch, columns]`.
@@ -201,7 +203,7 @@ def _choose(sampler, logits, numbers, draws, stops, finished, seen):
 
 def _write_loop(sampler, model, state, numbers, draws, count, stops, finished):
     """Reads the last token, chooses the next, and so on, `count` times or until all rows are finished."""
-    token, cache, padding_mask, position, seen = state
+    kernels, token, cache, padding_mask, position, seen = state
     empty = ops.full(ops.shape(draws), -1, dtype="int32")  # [batch, slots]
 
     def unfinished(i, tokens, token, cache, position, seen, finished):
@@ -222,5 +224,6 @@ def _write_loop(sampler, model, state, numbers, draws, count, stops, finished):
         return i + 1, tokens, token, cache, position + 1, seen, finished
 
     start = (ops.convert_to_tensor(0, "int32"), empty, token, cache, position, seen, finished)
-    _, tokens, token, cache, position, seen, finished = ops.while_loop(unfinished, step, start)
-    return tokens, finished, (token, cache, padding_mask, position, seen)
+    with multiplying_by(model, kernels):
+        _, tokens, token, cache, position, seen, finished = ops.while_loop(unfinished, step, start)
+    return tokens, finished, (kernels, token, cache, padding_mask, position, seen)

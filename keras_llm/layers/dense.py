@@ -1,28 +1,87 @@
-"""A dense layer that is as fast for one row as the memory that its kernel comes from."""
+"""A dense layer that is as fast for a few rows, as in writing texts, as the memory that its kernel comes from."""
+
+import contextlib
+import math
+import os
 
 import keras
 from keras import ops
 
 PARTS = 8  # as many cores can share a product of one row
+# In as many parts turned kernels are multiplied, one a core; a power of two divides most widths.
+TURNED_PARTS = 2 ** int(math.log2(os.cpu_count() or 1))
 
 
 @keras.saving.register_keras_serializable(package="keras_llm")
 class Dense(keras.layers.Dense):
-    """`keras.layers.Dense`, and the same for one row alone, as in writing a text, but in parts.
+    """`keras.layers.Dense`, and the same with other products for a few rows, for the sake of XLA on a CPU.
 
-    `x W` is the sum of the products of the parts of `x` with theirs of `W`'s rows. As one product of a row XLA on a CPU
-    puts it together with the bias on a single core.
+    One row alone goes in parts: `x W` is the sum of the products of the parts of `x` with theirs of `W`'s rows. As one
+    product of a row XLA puts it together with the bias on a single core.
+
+    A few rows are multiplied by `turned_kernels` where `multiplying_by` gives them: XLA reads `W` in strips of some
+    columns, row by row, so what it needs next is never what stands next in the memory; a turned kernel it reads from
+    end to end.
     """
+
+    turned = None  # [TURNED_PARTS, units / TURNED_PARTS, in]
 
     def call(self, x, training=None):
         """`[..., in]` -> `[..., units]`."""
-        width = x.shape[-1]
-        if any(size != 1 for size in x.shape[:-1]) or width % PARTS:
+        if self.turned is not None:
+            y = self._by_turned_kernel(x)
+        elif all(size == 1 for size in x.shape[:-1]) and x.shape[-1] % PARTS == 0:
+            y = self._in_parts(x)
+        else:
             return super().call(x, training=training)
-        parts = ops.reshape(x, (PARTS, 1, width // PARTS))
-        kernel = ops.reshape(self.kernel, (PARTS, width // PARTS, self.units))
-        y = ops.sum(ops.matmul(parts, kernel), axis=0)  # [1, units]
         y = ops.reshape(y, (*x.shape[:-1], self.units))
         if self.use_bias:
             y = y + self.bias
         return y if self.activation is None else self.activation(y)
+
+    def _in_parts(self, x):
+        """The product of one row `x` and the kernel, `[1, units]`."""
+        width = x.shape[-1]
+        parts = ops.reshape(x, (PARTS, 1, width // PARTS))
+        kernel = ops.reshape(self.kernel, (PARTS, width // PARTS, self.units))
+        return ops.sum(ops.matmul(parts, kernel), axis=0)
+
+    def _by_turned_kernel(self, x):
+        """The product of `x`, of known shape, and the kernel, `[rows, units]`."""
+        rows, width = math.prod(x.shape[:-1]), x.shape[-1]
+        columns = ops.transpose(ops.reshape(x, (rows, width)))  # [in, rows]
+        columns = ops.broadcast_to(columns, (TURNED_PARTS, width, rows))
+        y = ops.matmul(self.turned, columns)  # [TURNED_PARTS, units / TURNED_PARTS, rows]
+        return ops.transpose(ops.reshape(y, (self.units, rows)))
+
+
+def turned_kernels(model):
+    """The transposed kernels of a model's dense layers, a list of `[TURNED_PARTS, units / TURNED_PARTS, in]`."""
+    return [
+        ops.reshape(
+            ops.transpose(ops.cast(layer.kernel, layer.compute_dtype)),
+            (TURNED_PARTS, layer.units // TURNED_PARTS, -1),
+        )
+        for layer in _can_be_turned(model)
+    ]
+
+
+@contextlib.contextmanager
+def multiplying_by(model, kernels):
+    """Within it the dense layers of `model` use `kernels`, its `turned_kernels`; an empty list changes nothing."""
+    layers = _can_be_turned(model)
+    for layer, kernel in zip(layers, kernels):
+        layer.turned = kernel
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.turned = None
+
+
+def _can_be_turned(model):
+    return [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, Dense) and layer.units % TURNED_PARTS == 0
+    ]
