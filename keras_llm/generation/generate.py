@@ -20,6 +20,8 @@ class TextGenerator:
     Prompts are padded on the left to one length and read in pieces of one of `PIECES`; then one
     loop, compiled as a whole, writes. Only a new number of prompts, a new length of these pieces or of the
     cache, of which there are few, and a new `Sampler.structure` compile anew; a sampler's numbers do not.
+    While a large model writes several texts on a CPU, its dense kernels are in the memory twice; see
+    `generation.compiled.kernels_to_write_with`.
 
     Args:
         model: a causal language model such as `GPT2Model`: `call(token_ids, padding_mask, cache,
