@@ -1,5 +1,6 @@
 """Writing: the cache changes nothing, batches change nothing, samplers do what their papers say."""
 
+import keras
 import numpy as np
 import pytest
 from test_gpt2 import FIXTURES, tiny
@@ -91,17 +92,19 @@ def test_streaming_gives_the_same_ids_and_compiles_nothing_new(writer):
     assert writer.compilations == compilations
 
 
-def test_turned_kernels_write_the_same_texts(monkeypatch):
-    monkeypatch.setattr(compiled, "TURNED_ROWS", range(4, 5))
-    monkeypatch.setattr(compiled, "TURNED_PARAMETERS", 0)
+def test_transposed_kernels_write_the_same_texts(monkeypatch):
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0"])
+    monkeypatch.setattr(compiled, "TRANSPOSED_ROWS", range(4, 5))
+    monkeypatch.setattr(compiled, "TRANSPOSED_PARAMETERS", 0)
     model = tiny(context_length=64)
     writer = TextGenerator(model)
     expected = [greedy_without_cache(model, prompt, 12) for prompt in PROMPTS]
-    for count, compilations in ((3, 2), (4, 5)):  # a step and a loop for each count, and for four the turning
+    # A step and a loop for each number of prompts, and for four the transposition.
+    for count, compilations in ((3, 2), (4, 5)):
         assert writer.generate_ids(PROMPTS[:count], 12, GREEDY) == expected[:count]
         assert writer.compilations == compilations
     kernel = model.blocks[0].feed_forward.inner.kernel
-    kernel.assign(kernel * -3)  # what was turned before is not used again
+    kernel.assign(kernel * -3)  # what was transposed before is not used again
     after = [greedy_without_cache(model, prompt, 12) for prompt in PROMPTS]
     assert after != expected
     assert writer.generate_ids(PROMPTS, 12, GREEDY) == after

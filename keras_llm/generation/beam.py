@@ -8,9 +8,9 @@ import numpy as np
 from keras import ops
 
 from keras_llm.datasets.batches import PaddedBatches
-from keras_llm.generation.compiled import CompiledFunctions, kernels_to_write_with
+from keras_llm.generation.compiled import CompiledFunctions, decoding_kernels
 from keras_llm.generation.prompts import cache_length, check_prompts, read_prompts
-from keras_llm.layers.dense import multiplying_by
+from keras_llm.layers.dense import using_transposed_kernels
 
 NEVER = -1e9  # the score of what has no place among the best
 SOURCE_LENGTHS = (16, 32, 64, 128, 256, 512, 1024)  # sources are padded to one of these; each compiles anew
@@ -194,7 +194,7 @@ class BeamSearch:
         end_id = np.int32(-1 if end_id is None else end_id)
         search = functools.partial(search, num_beams, early_stopping)
         compiled = self._compiled((num_beams, early_stopping), search)
-        kernels = kernels_to_write_with(self._compiled, len(batch) * num_beams)
+        kernels = decoding_kernels(self._compiled, len(batch) * num_beams)
         ids, scores = compiled(inputs, kernels, empty, np.int32(limit), length_penalty, end_id)
         ids = np.array(ids)
         return np.where(ids == end_id, -1, ids), np.array(scores)
@@ -215,7 +215,7 @@ def _search_targets(num_beams, early_stopping, model, inputs, kernels, *options)
     empty = ops.all(
         ops.equal(source_ids, 0), axis=1
     )  # rows that only fill up the batch: nothing to search for
-    with multiplying_by(model, kernels):
+    with using_transposed_kernels(model, kernels):
         return _beam_search(step, token, cache, empty, num_beams, early_stopping, *options)
 
 
@@ -237,7 +237,7 @@ def _search_continuations(num_beams, early_stopping, model, inputs, kernels, *op
         return logits[:, 0], cache
 
     finished = ops.zeros((batch,), "bool")
-    with multiplying_by(model, kernels):
+    with using_transposed_kernels(model, kernels):
         return _beam_search(step, token, cache, finished, num_beams, early_stopping, *options)
 
 

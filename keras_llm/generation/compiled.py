@@ -4,11 +4,11 @@ import functools
 
 import keras
 
-from keras_llm.layers.dense import turned_kernels
+from keras_llm.layers.dense import transposed_kernels
 
-# Turned kernels are faster for as many texts, and for a model of so many parameters that the caches do not hold them.
-TURNED_ROWS = range(4, 33)
-TURNED_PARAMETERS = 2**25
+# Transposed kernels are faster for as many texts, and for a model of so many parameters that the caches do not hold them.
+TRANSPOSED_ROWS = range(4, 33)
+TRANSPOSED_PARAMETERS = 2**25
 
 
 class CompiledFunctions:
@@ -40,18 +40,19 @@ class CompiledFunctions:
         return self._functions[key]
 
 
-def kernels_to_write_with(compiled, rows):
-    """What a loop that writes token by token should multiply by, see `multiplying_by`: mostly nothing else.
+def decoding_kernels(compiled, rows):
+    """What a loop that writes token by token should multiply by, see `using_transposed_kernels`: mostly nothing else.
 
-    To turn the kernels takes the time of a few tokens, and their memory once more.
+    To transpose the kernels takes the time of a few tokens, and their memory once more.
 
     Args:
         compiled: the model's `CompiledFunctions`.
         rows: how many texts are written at once.
     """
-    on_cpu = all(device.startswith("cpu") for device in keras.distribution.list_devices())
-    worth_it = on_cpu and rows in TURNED_ROWS and compiled.model.count_params() >= TURNED_PARAMETERS
-    return compiled("turn", turned_kernels)() if worth_it else []
+    on_one_cpu = keras.distribution.list_devices() == ["cpu:0"]
+    large = compiled.model.count_params() >= TRANSPOSED_PARAMETERS
+    worth_it = on_one_cpu and large and rows in TRANSPOSED_ROWS
+    return compiled("transpose", transposed_kernels)() if worth_it else []
 
 
 def _compiled(model, function):

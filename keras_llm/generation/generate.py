@@ -6,10 +6,10 @@ import itertools
 import numpy as np
 from keras import ops
 
-from keras_llm.generation.compiled import CompiledFunctions, kernels_to_write_with
+from keras_llm.generation.compiled import CompiledFunctions, decoding_kernels
 from keras_llm.generation.prompts import check_prompts, read_prompts
 from keras_llm.generation.sampling import Sampler
-from keras_llm.layers.dense import multiplying_by
+from keras_llm.layers.dense import using_transposed_kernels
 
 STREAM_PIECE = 8  # a stream is written in pieces of up to this many tokens a call
 
@@ -21,7 +21,7 @@ class TextGenerator:
     loop, compiled as a whole, writes. Only a new number of prompts, a new length of these pieces or of the
     cache, of which there are few, and a new `Sampler.structure` compile anew; a sampler's numbers do not.
     While a large model writes several texts on a CPU, its dense kernels are in the memory twice; see
-    `generation.compiled.kernels_to_write_with`.
+    `generation.compiled.decoding_kernels`.
 
     Args:
         model: a causal language model such as `GPT2Model`: `call(token_ids, padding_mask, cache,
@@ -164,7 +164,7 @@ class TextGenerator:
             seen = seen[:, :0]  # not needed: nothing to carry along
         token, finished, seen = _choose(sampler, logits, sampler.numbers, draws, stops, finished, seen)
         tokens = np.where(finished, -1, token)[:, None]
-        kernels = kernels_to_write_with(self._compiled, len(prompts)) if new_tokens > 1 else []
+        kernels = decoding_kernels(self._compiled, len(prompts)) if new_tokens > 1 else []
         return tokens, np.array(finished), (kernels, token, cache, padding_mask, position, seen)
 
     def _continue(self, state, draws, finished, sampler, stops):
@@ -226,6 +226,6 @@ def _write_loop(sampler, model, state, numbers, draws, count, stops, finished):
         return i + 1, tokens, token, cache, position + 1, seen, finished
 
     start = (ops.convert_to_tensor(0, "int32"), empty, token, cache, position, seen, finished)
-    with multiplying_by(model, kernels):
+    with using_transposed_kernels(model, kernels):
         _, tokens, token, cache, position, seen, finished = ops.while_loop(unfinished, step, start)
     return tokens, finished, (kernels, token, cache, padding_mask, position, seen)
