@@ -211,9 +211,8 @@ def test_transposed_kernels_give_the_same_products(shape):
     assert [kernel.shape[1:] for kernel in kernels] == [(3, shape[-1]), (2, width)]
     with using_transposed_kernels(model, kernels):
         close(model(x), expected)
-    with using_transposed_kernels(
-        model, [0 * kernel for kernel in kernels]
-    ):  # they are what is multiplied by
+    zeros = [0 * kernel for kernel in kernels]
+    with using_transposed_kernels(model, zeros):  # they are what is multiplied by
         close(model(x), 0 * expected)
     close(model(x), expected)
 

@@ -165,7 +165,7 @@ class TextGenerator:
         token, finished, seen = _choose(sampler, logits, sampler.numbers, draws, stops, finished, seen)
         tokens = np.where(finished, -1, token)[:, None]
         kernels = decoding_kernels(self._compiled, len(prompts)) if new_tokens > 1 else []
-        return tokens, np.array(finished), (kernels, token, cache, padding_mask, position, seen)
+        return tokens, np.array(finished), (kernels, (token, cache, padding_mask, position, seen))
 
     def _continue(self, state, draws, finished, sampler, stops):
         """Writes as many tokens as there are columns of `draws`, int `[batch, columns]`.
@@ -176,8 +176,10 @@ class TextGenerator:
         padded = np.zeros((len(draws), self.model.context_length), "float32")  # one shape for any count
         padded[:, :count] = draws
         write = self._compiled(sampler.structure, functools.partial(_write_loop, sampler))
-        tokens, finished, state = write(state, sampler.numbers, padded, np.int32(count), stops, finished)
-        return np.array(tokens)[:, :count], np.array(finished), state
+        kernels, state = state
+        numbers = sampler.numbers
+        tokens, finished, state = write(kernels, state, numbers, padded, np.int32(count), stops, finished)
+        return np.array(tokens)[:, :count], np.array(finished), (kernels, state)
 
 
 def decode_stream(tokenizer, token_ids):
@@ -203,9 +205,9 @@ def _choose(sampler, logits, numbers, draws, stops, finished, seen):
     return token, finished, seen
 
 
-def _write_loop(sampler, model, state, numbers, draws, count, stops, finished):
+def _write_loop(sampler, model, kernels, state, numbers, draws, count, stops, finished):
     """Reads the last token, chooses the next, and so on, `count` times or until all rows are finished."""
-    kernels, token, cache, padding_mask, position, seen = state
+    token, cache, padding_mask, position, seen = state
     empty = ops.full(ops.shape(draws), -1, dtype="int32")  # [batch, slots]
 
     def unfinished(i, tokens, token, cache, position, seen, finished):
@@ -228,4 +230,4 @@ def _write_loop(sampler, model, state, numbers, draws, count, stops, finished):
     start = (ops.convert_to_tensor(0, "int32"), empty, token, cache, position, seen, finished)
     with using_transposed_kernels(model, kernels):
         _, tokens, token, cache, position, seen, finished = ops.while_loop(unfinished, step, start)
-    return tokens, finished, (kernels, token, cache, padding_mask, position, seen)
+    return tokens, finished, (token, cache, padding_mask, position, seen)
