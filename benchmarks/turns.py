@@ -3,9 +3,8 @@
 A benchmark is a module with a function for each of its sides. It gets the options, sets everything
 up, warms up, and returns a function that does the work once and returns what it measured: a dict of name to number.
 The first side is ours. Each side is started in a process; then all of them work in turn, ABCABC..., one at a time, so
-that a change of the machine's speed meets all of them alike. After a pause a process finds its memory slow for once, on a
-virtual machine by a quarter of a second for half a gigabyte; a benchmark whose work is no longer than that lets a little
-go by before it counts.
+that a change of the machine's speed meets all of them alike. After a pause a process finds its memory slow for once, most
+of all on a virtual machine; a benchmark of much memory and short work lets a little go by before it counts.
 """
 
 import argparse
